@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS current (
   recording TEXT, stage TEXT, key TEXT NOT NULL,
   PRIMARY KEY (recording, stage)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS complete (
-  recording TEXT PRIMARY KEY, keys TEXT NOT NULL) WITHOUT ROWID;
+  recording TEXT PRIMARY KEY, summary TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS failure (
   recording TEXT, stage TEXT, key TEXT NOT NULL, source TEXT, class TEXT NOT NULL,
   message TEXT NOT NULL, permanent INTEGER NOT NULL, attempts INTEGER NOT NULL, time REAL NOT NULL,
@@ -154,10 +154,10 @@ class Ledger:
             "DELETE FROM failure WHERE recording = ? AND stage = ?", (recording, stage)
         )
 
-    def completed(self, recording: str, keys: Mapping[str, str]) -> None:
-        """All stages of the recording are done with these keys."""
+    def completed(self, recording: str, summary: Mapping[str, Any]) -> None:
+        """All stages of the recording are done; `summary` is what it contributes to the shards."""
         self._db.execute(
-            "INSERT OR REPLACE INTO complete VALUES (?, ?)", (recording, canonical(keys))
+            "INSERT OR REPLACE INTO complete VALUES (?, ?)", (recording, canonical(summary))
         )
 
     def failed(self, failure: Failure) -> None:
@@ -210,9 +210,9 @@ class Ledger:
             found.setdefault(recording, {})[stage] = (key, digest)
         return found
 
-    def complete(self) -> dict[str, dict[str, str]]:
-        """recording -> stage -> key of the last time all its stages were done."""
-        return {r: json.loads(keys) for r, keys in self._db.execute("SELECT * FROM complete")}
+    def complete(self) -> dict[str, dict[str, Any]]:
+        """recording -> its summary of the last time all its stages were done."""
+        return {r: json.loads(text) for r, text in self._db.execute("SELECT * FROM complete")}
 
     def digest(self, stage: str, key: str) -> str | None:
         """Content digest of an artifact, None if it is not known."""

@@ -76,7 +76,7 @@ class Planner:
         nodes: its line.
         store: its artifacts.
         ledger: its ledger, or None where there is none yet.
-        locators: recording id -> where it is downloaded from.
+        sources: recording id -> where it is downloaded from, as it is remembered.
         retry_failed: also try again what failed permanently.
     """
 
@@ -86,7 +86,7 @@ class Planner:
         nodes: Sequence[Node],
         store: Store,
         ledger: Ledger | None,
-        locators: Mapping[str, str],
+        sources: Mapping[str, str],
         *,
         retry_failed: bool = False,
     ) -> None:
@@ -94,7 +94,7 @@ class Planner:
         self.nodes = tuple(nodes)
         self.store = store
         self._ledger = ledger
-        self._locators = locators
+        self._sources = sources
         self._retry_failed = retry_failed
         self._published = {node.name: store.keys(node.name) for node in self.nodes}
         self._current = ledger.current() if ledger else {}
@@ -140,7 +140,7 @@ class Planner:
         if key in self._published[node.name]:
             return Step(Status.REUSE, key, self._digest(recording, node, key))
         failure = self._failures.get((recording.id, node.name))
-        if failure is not None and failure.key == key and self._same_source(failure, node):
+        if failure is not None and failure.key == key and failure.source == self.source(node, recording):
             if failure.permanent and not self._retry_failed:
                 return Step(Status.FAILED, key, failure=failure)
             return Step(Status.RUN, key, reason="retry", failure=failure)
@@ -150,6 +150,10 @@ class Planner:
         """Notes an artifact that came to be since the store was listed."""
         self._published[stage].add(key)
 
+    def source(self, node: Node, recording: Recording) -> str | None:
+        """Where a recording is downloaded from: a failure there says nothing of another place."""
+        return None if node.needs else self._sources[recording.id]
+
     def adopt(self, recording: Recording, node: Node, step: Step) -> None:
         """Tells the ledger of a reused artifact that it does not have for this recording yet."""
         known = self._current.get(recording.id, {}).get(node.name)
@@ -158,9 +162,6 @@ class Planner:
         if self._ledger.digest(node.name, step.key) is None:
             restore(self._ledger, self.store, node.name, step.key)
         self._ledger.reached(recording.id, node.name, step.key)
-
-    def _same_source(self, failure: Failure, node: Node) -> bool:
-        return bool(node.needs) or failure.source == self._locators[failure.recording]
 
     def _digest(self, recording: Recording, node: Node, key: str) -> str:
         known = self._current.get(recording.id, {}).get(node.name)

@@ -82,8 +82,8 @@ class Result:
     """What became of the recordings."""
 
     stages: dict[str, StageCount]
-    complete: dict[str, dict[str, str]] = field(default_factory=dict)
-    """recording -> stage -> key, of those that are through."""
+    complete: dict[str, tuple[dict[str, str], dict[str, str]]] = field(default_factory=dict)
+    """recording -> (stage -> key, stage -> content digest), of those that are through."""
     failures: list[Failure] = field(default_factory=list)
     left: int = 0
     """Recordings neither through nor failed: stopped, offline, or behind a dead network."""
@@ -357,7 +357,7 @@ class Run:
             walk.recording.id,
             name,
             task.artifact[1],
-            self._locators[walk.recording.id] if not task.node.needs else None,
+            self._planner.source(task.node, walk.recording),
             kind.value,
             message,
             permanent,
@@ -408,7 +408,7 @@ class Run:
     def _settle(self, walk: _Walk) -> None:
         if len(walk.digests) == len(self._depth):
             keys = {name: step.key or "" for name, step in walk.steps.items()}
-            self.result.complete[walk.recording.id] = keys
+            self.result.complete[walk.recording.id] = keys, walk.digests
             return
         if any(step.status is Status.FAILED for step in walk.steps.values()):
             return
