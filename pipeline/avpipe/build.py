@@ -253,7 +253,9 @@ def _summaries(
 ) -> dict[str, Summary]:
     """recording -> what it contributes: from this run, or from the last one that completed it."""
     known, store = ledger.complete(), request.store
-    detector = next((n.identity["tool"] for n in nodes if n.name == "detect"), {})
+    detector: Mapping[str, Any] = next(
+        (n.identity["tool"] for n in nodes if n.name == "detect"), {}
+    )
     found: dict[str, Summary] = {}
     for recording, (keys, digests) in result.complete.items():
         before = known.get(recording)
@@ -265,11 +267,10 @@ def _summaries(
         found[recording] = summary
     selected = {r.id for r in request.selected()}
     there = {stage: store.keys(stage) for stage in LINE}
-    for recording in request.manifest.recordings:
-        before = known.get(recording.id)
-        if recording.id not in selected and before is not None:
-            if all(key in there[stage] for stage, key in before["keys"].items()):
-                found[recording.id] = Summary.from_json(before)
+    for name in {r.id for r in request.manifest.recordings} - selected:
+        before = known.get(name)
+        if before and all(key in there[stage] for stage, key in before["keys"].items()):
+            found[name] = Summary.from_json(before)
     return found
 
 

@@ -70,7 +70,7 @@ class Child:
         if self._process is None or self._process.poll() is not None:
             self.close()
             self._orders = 0
-            self._log = tempfile.TemporaryFile()
+            self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "avpipe.child"],
                 stdin=subprocess.PIPE,

@@ -11,7 +11,7 @@ import signal
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,8 +34,8 @@ class Profile:
     name: str
     address: str | None = None
     pools: Mapping[str, int | str] | None = None
-    pace: PaceConfig = PaceConfig()
-    limits: TaskLimits = TaskLimits()
+    pace: PaceConfig = field(default_factory=PaceConfig)
+    limits: TaskLimits = field(default_factory=TaskLimits)
 
     def sizes(self, cpu_workers: int) -> dict[Pool, int]:
         """Workers per pool on this machine.
@@ -140,7 +140,11 @@ class Pools:
     def submit(self, pool: Pool, order: Order, tag: Any) -> None:
         """Sends an order to a worker of the pool; `results` gets (tag, outcome)."""
         future = self._client.submit(
-            _perform, order, pure=False, resources={pool: 1}, key=f"{order.stage}-{order.key}-{id(tag)}"
+            _perform,
+            order,
+            pure=False,
+            resources={pool: 1},
+            key=f"{order.stage}-{order.key}-{id(tag)}",
         )
         future.add_done_callback(lambda f: self.results.put((tag, _outcome(f))))
 
@@ -166,7 +170,7 @@ def _configure_dask() -> None:
             "distributed.worker.memory.spill": False,
             "distributed.worker.memory.pause": False,
             "distributed.worker.memory.terminate": False,
-            "distributed.logging": {"distributed": "critical"},
+            "logging.distributed": "critical",
         }
     )
 
@@ -223,7 +227,7 @@ def _child_plugin() -> Any:
 
     from avpipe.child import Child
 
-    class ChildPlugin(WorkerPlugin):  # type: ignore[misc]
+    class ChildPlugin(WorkerPlugin):
         """Gives a worker its child process, and ends it with the worker."""
 
         name = "avpipe-child"
@@ -240,8 +244,9 @@ def _child_plugin() -> Any:
 def _perform(order: Order) -> Outcome:
     from distributed import get_worker
 
-    worker = get_worker()
-    return replace(worker.avpipe_child.perform(order), worker=str(worker.name))
+    worker: Any = get_worker()
+    outcome: Outcome = worker.avpipe_child.perform(order)
+    return replace(outcome, worker=str(worker.name))
 
 
 def _outcome(future: Any) -> Outcome:
@@ -249,7 +254,6 @@ def _outcome(future: Any) -> Outcome:
         outcome: Outcome = future.result()
         return outcome
     return Outcome(
-        failure=FailureClass.CRASHED, message=f"the worker died ({future.status}): {future.exception()}"
+        failure=FailureClass.CRASHED,
+        message=f"the worker died ({future.status}): {future.exception()}",
     )
-
-

@@ -251,7 +251,9 @@ class Ledger:
 
     def attempts(self, recording: str) -> list[dict[str, Any]]:
         """The log of one recording, oldest first."""
-        cursor = self._db.execute("SELECT * FROM attempt WHERE recording = ? ORDER BY id", (recording,))
+        cursor = self._db.execute(
+            "SELECT * FROM attempt WHERE recording = ? ORDER BY id", (recording,)
+        )
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
@@ -272,6 +274,11 @@ class Ledger:
     def forget_artifacts(self, artifacts: Iterable[tuple[str, str]]) -> None:
         """Drops artifacts (stage, key) that are gone from the store."""
         self._db.executemany("DELETE FROM artifact WHERE stage = ? AND key = ?", artifacts)
+
+    def problems(self) -> list[str]:
+        """What SQLite's own check finds."""
+        rows = self._db.execute("PRAGMA integrity_check").fetchall()
+        return [str(row[0]) for row in rows if row[0] != "ok"]
 
     def known(self) -> Iterator[tuple[str, str]]:
         """(stage, key) of every artifact in the ledger."""

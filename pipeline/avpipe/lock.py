@@ -25,7 +25,9 @@ def exclusive(out: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise Locked(f"{out} is in use by {_holder(file.read())}: wait for it or stop it") from None
+            raise Locked(
+                f"{out} is in use by {_holder(file.read())}: wait for it or stop it"
+            ) from None
         file.truncate(0)
         json.dump(
             {

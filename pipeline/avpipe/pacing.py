@@ -83,7 +83,7 @@ class Breaker:
         return max(0.0, self._until - now)
 
     def started(self) -> None:
-        """A download starts; after a pause it is the probe, and nothing else starts until it ends."""
+        """A download starts; after a pause it is the probe, and nothing else starts meanwhile."""
         self._probing = self._pauses > 0
 
     def succeeded(self) -> None:

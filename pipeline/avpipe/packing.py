@@ -71,7 +71,9 @@ def summarise(
     )
 
 
-def dataset_facts(manifest: Manifest, fields: Sequence[str], summaries: Iterable[Summary]) -> DatasetFacts:
+def dataset_facts(
+    manifest: Manifest, fields: Sequence[str], summaries: Iterable[Summary]
+) -> DatasetFacts:
     """What the shards say of the dataset as a whole."""
     topologies = {name: t for s in summaries for name, t in s.topologies.items()}
     return DatasetFacts(

@@ -140,7 +140,11 @@ class Planner:
         if key in self._published[node.name]:
             return Step(Status.REUSE, key, self._digest(recording, node, key))
         failure = self._failures.get((recording.id, node.name))
-        if failure is not None and failure.key == key and failure.source == self.source(node, recording):
+        if (
+            failure is not None
+            and failure.key == key
+            and failure.source == self.source(node, recording)
+        ):
             if failure.permanent and not self._retry_failed:
                 return Step(Status.FAILED, key, failure=failure)
             return Step(Status.RUN, key, reason="retry", failure=failure)

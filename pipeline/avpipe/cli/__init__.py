@@ -11,7 +11,7 @@ import sys
 import click
 import typer
 
-from avpipe.cli import build, datasets, facts, maintenance, media, output, separation
+from avpipe.cli import build, datasets, facts, maintenance, output
 from avpipe.errors import AvpipeError, Locked
 
 app = typer.Typer(
@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (build, facts, datasets, media, maintenance, separation):
+for group in (build, facts, datasets, maintenance):
     group.register(app)
 
 

@@ -130,7 +130,9 @@ def plan(
         columns.append("why")
         for row, count in zip(rows, report.stages.values(), strict=True):
             row.append("\n".join(f"{n:,} {why}" for why, n in sorted(count.reasons.items())))
-    output.table(f"{report.dataset}: {report.recordings:,} recordings in {report.out}", columns, rows)
+    output.table(
+        f"{report.dataset}: {report.recordings:,} recordings in {report.out}", columns, rows
+    )
     return 0
 
 
@@ -231,7 +233,9 @@ def _print_report(report: "Report", request: "Request") -> None:
             ],
         )
         if len(report.failures) > 40:
-            output.text(f"... and {len(report.failures) - 40:,} more: avpipe errors {report.dataset}")
+            output.text(
+                f"... and {len(report.failures) - 40:,} more: avpipe errors {report.dataset}"
+            )
     if report.packed:
         without = "".join(f", {n:,} without a segment ({why})" for why, n in report.empty.items())
         output.text(f"{report.segments:,} segments, {report.hours:,.3f} h{without}")

@@ -72,7 +72,14 @@ def errors(
             f"{len(failures):,} failures",
             ["recording", "stage", "class", "again?", "tries", "what"],
             [
-                [f.recording, f.stage, f.failure, "no" if f.permanent else "yes", f.attempts, f.message]
+                [
+                    f.recording,
+                    f.stage,
+                    f.failure,
+                    "no" if f.permanent else "yes",
+                    f.attempts,
+                    f.message,
+                ]
                 for f in failures
             ],
         )
@@ -82,7 +89,7 @@ def errors(
 
 
 def doctor(json: output.Json = False) -> int:
-    """Checks what a build needs on this machine; exit 1 if something it cannot do without is missing."""
+    """Checks what a build needs on this machine; exit 1 if it cannot do without what is missing."""
     from avpipe.doctor import examine
 
     findings = examine()

@@ -6,6 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+_FILE_COLUMNS = 140
+"""Width of a table that goes to a file or a pipe."""
+
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
@@ -37,7 +40,10 @@ def table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
         grid.add_column(name, justify="right" if numeric and rows else "left", overflow="fold")
     for row in rows:
         grid.add_row(*(Text("" if cell is None else _cell(cell)) for cell in row))
-    Console(file=sys.stdout).print(grid)
+    console = Console(file=sys.stdout)
+    if not console.is_terminal:
+        console.width = max(console.width, _FILE_COLUMNS)
+    console.print(grid)
 
 
 def _cell(value: Any) -> str:
