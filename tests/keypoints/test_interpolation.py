@@ -63,8 +63,9 @@ def test_exactly_the_short_gaps_of_joints_that_were_seen_are_filled(person, long
 def test_moving_the_camera_moves_what_is_filled(person, dx, dy):
     xy, confidence = person
     out, filled = interpolate(xy, confidence, PAIR)
-    moved, _ = interpolate(xy + [dx, dy], confidence, PAIR)
-    np.testing.assert_allclose(moved[filled], out[filled] + [dx, dy], atol=1e-8)
+    shift = np.array([dx, dy])
+    moved, _ = interpolate(xy + shift, confidence, PAIR)
+    np.testing.assert_allclose(moved[filled], out[filled] + shift, atol=1e-8)
 
 
 @given(people())
