@@ -1,4 +1,4 @@
-"""Checks what `avpipe build demo` left: exactly the two broken recordings failed, each as it should.
+"""Checks what `avpipe build demo` left: the two broken recordings failed, and only those.
 
     python tests/check_demo.py data/demo
 

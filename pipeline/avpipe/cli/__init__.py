@@ -27,7 +27,11 @@ for group in (build, facts, datasets, maintenance):
     group.register(app)
 
 
-_Refused = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+_Refused: type[Exception] = next(
+    cls
+    for cls in typer.BadParameter.__mro__
+    if issubclass(cls, Exception) and cls.__name__ == "ClickException"
+)
 """What a wrong command line raises (typer brings its own click in some versions)."""
 
 
