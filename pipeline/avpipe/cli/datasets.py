@@ -1,7 +1,7 @@
 """`avpipe datasets`, `overlap` and `manifest check | import`: what can be built."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -33,7 +33,7 @@ def datasets(json: output.Json = False) -> int:
     """Lists the datasets that can be built by name, with sizes and licences."""
     from avpipe.manifest import names, read_definition, read_manifest
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in names():
         definition = read_definition(name)
         listed = definition.bring_list is None
