@@ -72,8 +72,9 @@ def write_numbered(path: Path, times: Sequence[Fraction]) -> None:
 
 
 @settings(max_examples=10, deadline=None)
-@given(st.lists(st.integers(1, 200), min_size=2, max_size=40).filter(lambda s: sum(s) > 40))
+@given(st.lists(st.integers(1, 200), min_size=2, max_size=40).filter(lambda s: sum(s[:-1]) > 40))
 @example([51, 1, 1, 1])
+@example([159, 3, 1, 1])
 def test_frame_t_is_the_last_one_presented_at_or_before_its_instant(steps: list[int]) -> None:
     times = [Fraction(sum(steps[:k]), 1000) for k in range(len(steps))]
     with TemporaryDirectory() as name:

@@ -25,7 +25,7 @@ POOL: Pool = "cpu"
 VERSION = 1
 
 GRAPH = (
-    "tpad=stop_duration={step}:stop_mode=clone,fps={fps}:start_time=0:round=up,"
+    "tpad=stop_duration=1:stop_mode=clone,fps={fps}:start_time=0:round=up,"
     "tpad=stop=-1:stop_mode=clone,trim=end_frame={frames},"
     "pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_range=tv,format=yuv420p"
 )
@@ -95,8 +95,7 @@ def _copy(media: Path, video: VideoStream, frames: int, target: Path, config: Co
 
 def _encode(media: Path, video: VideoStream, frames: int, target: Path, config: Config) -> Any:
     """The command that decodes, turns upright, resamples and encodes."""
-    fps = exact(config.fps)
-    graph = GRAPH.format(step=f"{float(1 / fps):.6f}", fps=fps, frames=frames)
+    graph = GRAPH.format(fps=exact(config.fps), frames=frames)
     return ffmpeg.output(
         media,
         video.index,
