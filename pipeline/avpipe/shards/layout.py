@@ -7,7 +7,8 @@ from typing import Any
 
 from avpipe.errors import UsageError
 from avpipe.resources import folder
-from avpipe.shards.members import DatasetFacts, Member, canonical
+from avpipe.shards.members import DatasetFacts, Member
+from avpipe.store import canonical
 
 Attributes = dict[str, Any]
 """Name -> text, number or flat list, as HDF5 attributes hold them."""
