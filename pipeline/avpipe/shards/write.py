@@ -14,10 +14,12 @@ from avpipe.shards.check import crc32, shard_problems
 from avpipe.shards.columns import read_columns
 from avpipe.shards.layout import (
     Attributes,
+    Storage,
     columns,
     declared,
     file_attributes,
     recording_attributes,
+    storage,
 )
 from avpipe.shards.members import DatasetFacts, Member, counts
 from avpipe.shards.publish import published
@@ -60,7 +62,7 @@ def write_shard(job: ShardJob) -> Entry:
         DatasetError: an artifact is not what its member says, or the disk did not keep the data.
     """
     with published(job.path) as temporary:
-        write(temporary, job)
+        write(temporary, job, storage())
         if problems := shard_problems(temporary):
             raise DatasetError(f"{job.path} was not written whole: {problems[0]}")
         return describe(temporary, job)
@@ -79,16 +81,16 @@ def describe(path: Path, job: ShardJob) -> Entry:
     }
 
 
-def write(path: Path, job: ShardJob) -> None:
+def write(path: Path, job: ShardJob, store: Storage) -> None:
     """Writes the file, and no more."""
     libver = (declared()["libver"], declared()["libver"])
     with h5py.File(path, "w", libver=libver, track_order=False) as file:
         set_attributes(file, file_attributes(job.field, job.facts) | {"key": shard_key(job)})
         for member in job.members:
-            _write_member(file, job, member)
+            _write_member(file, job, member, store)
 
 
-def _write_member(file: h5py.File, job: ShardJob, member: Member) -> None:
+def _write_member(file: h5py.File, job: ShardJob, member: Member, store: Storage) -> None:
     group = file.create_group(member.id)
     set_attributes(group, recording_attributes(job.field, job.facts, member))
     segments = np.array([(s.start, s.stop) for s in member.segments], dtype="<i8")
@@ -100,7 +102,8 @@ def _write_member(file: h5py.File, job: ShardJob, member: Member) -> None:
         dataset = group.create_dataset(
             column.name,
             data=rows,
-            chunks=column.chunks(rows.shape, float(rate)),
+            chunks=store.chunks(rows.shape, float(rate)),
+            **store.filters,
             track_times=False,
         )
         dataset.attrs["crc32"] = crc32(rows)
