@@ -35,7 +35,7 @@ class Context(NamedTuple):
     keypoints: Tensor | None = None
     """(B, S, T, K, 3) x and y in px, and confidence; zeros for an empty place."""
     faces: Tensor | None = None
-    """(B, S, T, 512) face embeddings; zeros for an empty place."""
+    """(B, S, T, 512) embeddings of the faces; zeros for an empty place."""
     references: Tensor | None = None
     """(B, S, N) the true sources; only bounds read them."""
 
@@ -54,6 +54,12 @@ class Context(NamedTuple):
         """(B, classes) float32: 1 for every class that is present, 0 for the others."""
         known = torch.arange(classes, device=self.get("categories").device)
         return (self.get("categories").unsqueeze(-1) == known).any(1).float()
+
+    def present(self) -> Tensor:
+        """(B, S) bool: which places hold a source; by the frames if there are no categories."""
+        if self.categories is not None:
+            return self.categories >= 0
+        return self.get("frames").flatten(2).amax(-1) > 0
 
 
 class Example(NamedTuple):

@@ -17,7 +17,7 @@ from avpipe.errors import UsageError
 Values = Literal["log", "db"]
 
 LOG_BASE = 21.0
-"""Ratio of the two ends of the log-frequency scale; bin y in [0, 1] reads 21^y, scaled to [1, 21]."""
+"""The log-frequency scale reads position 21^y of [1, 21] in its place y of [0, 1]."""
 LOG_FLOOR = 1e-10
 DB_FLOOR = 1e-4
 DB_GAIN = 2.0**16
@@ -84,7 +84,7 @@ class FrontEnd:
         return waveform.reshape(*spectrum.shape[:-2], samples)
 
     def magnitude(self, spectrum: Tensor) -> Tensor:
-        """|spectrum| (..., F, T) on the network's frequency scale, clamped if the setting says so."""
+        """|spectrum| (..., F, T), clamped if the setting says so, on the network's scale."""
         magnitude = spectrum.abs()
         if self.clamp:
             magnitude = clamp_magnitude(magnitude, self.window)

@@ -1,0 +1,162 @@
+"""Reads a built dataset: `open_dataset(path)`, then clips by number.
+
+Clips are the rows of `index.parquet`, in its order. Shards are opened when they are first read and
+stay open, per process; a Dataset pickles to its path and works in forked and spawned workers.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avpipe.errors import DatasetError, UsageError
+from avpipe.shards.catalogue import INDEX, NAME, read_catalogue, shard_name
+from avpipe.shards.index import read_index
+from avpipe.shards.layout import kind
+from avpipe.shards.publish import locate, sha256
+from avpipe.shards.reader import OpenShards
+from avpipe.timegrid import sample_count, sample_range
+from avpipe.types import Clip, Float32, Keypoints, Segment, Topology
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from avpipe.mixtures import Mixtures
+
+
+def open_dataset(path: str | Path) -> "Dataset":
+    """The dataset that `avpipe build` published in a folder.
+
+    Raises:
+        DatasetError: it is missing, damaged or of another version.
+    """
+    return Dataset(Path(path))
+
+
+class Dataset:
+    """A built dataset, a clip a segment; reads lazily, pickles, and is safe in any process."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.manifest = read_catalogue(path)
+        """What `MANIFEST.json` says."""
+        if INDEX not in self.manifest.files:
+            raise DatasetError(f"{path / NAME} lists no {INDEX}: build the dataset again")
+        self._digest = self.manifest.files[INDEX]["sha256"]
+        self._table = read_index(
+            locate(path / INDEX, self._digest, lambda file, digest: sha256(file) == digest)
+        )
+        self._shards = OpenShards(path, self.manifest)
+
+    def __len__(self) -> int:
+        """Clips in the dataset."""
+        return len(self._table)
+
+    def __repr__(self) -> str:
+        return f"Dataset({str(self.path)!r}, {len(self)} clips of {', '.join(self.fields)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_reopen, (self.path, self._digest))
+
+    @property
+    def name(self) -> str:
+        return str(self.manifest.dataset["name"])
+
+    @property
+    def fps(self) -> float:
+        """Frames per second."""
+        return float(self.manifest.dataset["fps"])
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+        return int(self.manifest.dataset["sample_rate"])
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Kinds of data the dataset holds; a recording may lack some."""
+        return tuple(self.manifest.dataset["fields"])
+
+    @property
+    def topology(self) -> Topology | None:
+        """Topology of the field `skeleton`; None if no recording has it."""
+        return self.topology_of("skeleton")
+
+    def topology_of(self, field: str) -> Topology | None:
+        """Topology of a field with keypoints; None if no recording has it."""
+        for name in sorted(self.manifest.files):
+            if name.startswith(f"shards/{field}-"):
+                return self._shards[name].topology
+        return None
+
+    @cached_property
+    def index(self) -> "pd.DataFrame":
+        """A row a clip; `schemas/index.schema.json` describes the columns."""
+        frame: pd.DataFrame = self._table.to_pandas()
+        return frame
+
+    @cached_property
+    def _columns(self) -> dict[str, list[Any]]:
+        names = "recording category start_frame stop_frame shard row_start sample_start fields"
+        return {name: self._table[name].to_pylist() for name in names.split()}
+
+    def segment(self, i: int) -> Segment:
+        """Frames of clip `i`, counted in its recording."""
+        return Segment(self._columns["start_frame"][i], self._columns["stop_frame"][i])
+
+    def clip(self, i: int, start_frame: int = 0, frames: int | None = None) -> Clip:
+        """A clip, or a window of it; only what is asked for is read.
+
+        Args:
+            i: row of `index`.
+            start_frame: first frame of the window, counted in the clip.
+            frames: length of the window; None: to the clip's end.
+
+        Raises:
+            IndexError: there is no such clip.
+            UsageError: the window leaves the clip.
+            DatasetError: a shard is missing or damaged.
+        """
+        whole, row = self.segment(i), {name: column[i] for name, column in self._columns.items()}
+        stop_frame = len(whole) if frames is None else start_frame + frames
+        if not 0 <= start_frame < stop_frame <= len(whole):
+            raise UsageError(
+                f"frames [{start_frame}, {stop_frame}) of clip {i}: it has {len(whole)} frames"
+            )
+        window = Segment(start_frame, stop_frame)
+        audio: Float32 | None = None
+        keypoints: dict[str, Keypoints] = {}
+        for field in filter(None, row["fields"].split(",")):
+            shard = self._shards[shard_name(field, row["shard"])]
+            if kind(field) == "audio":
+                total = sample_count(len(whole), self.fps, self.sample_rate)
+                start, stop = sample_range(window, self.fps, self.sample_rate, total)
+                first = row["sample_start"]
+                audio = shard.audio(row["recording"], first + start, first + stop)
+            else:
+                first = row["row_start"]
+                keypoints[field] = shard.keypoints(
+                    row["recording"], first + start_frame, first + stop_frame
+                )
+        return Clip(
+            recording=row["recording"],
+            category=row["category"],
+            segment=Segment(whole.start + start_frame, whole.start + stop_frame),
+            fps=self.fps,
+            sample_rate=self.sample_rate,
+            audio=audio,
+            keypoints=keypoints.pop("skeleton", None),
+            fields=keypoints,
+        )
+
+    def torch(self, seconds: float = 6.0, mix: int = 2, seed: int = 0) -> "Mixtures":
+        """A torch Dataset of mixtures of `mix` clips and their sources: see `avpipe.mixtures`."""
+        from avpipe.mixtures import Mixtures
+
+        return Mixtures(self, seconds=seconds, mix=mix, seed=seed)
+
+
+def _reopen(path: Path, digest: str) -> Dataset:
+    dataset = open_dataset(path)
+    if dataset.manifest.files[INDEX]["sha256"] != digest:
+        raise DatasetError(f"{path} was rebuilt since it was opened: open it again")
+    return dataset

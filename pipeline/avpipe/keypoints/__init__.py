@@ -1,0 +1,11 @@
+"""Keypoints over time: their layouts, when hands are visible, and how gaps are filled.
+
+Everything here takes and gives arrays and knows nothing of files or stages, except `files`, which
+reads and writes keypoints on disk. Letters and units: `avpipe.types`.
+"""
+
+from avpipe.keypoints.interpolation import interpolate
+from avpipe.keypoints.segments import find_segments, hand_visibility
+from avpipe.keypoints.topologies import topology
+
+__all__ = ["find_segments", "hand_visibility", "interpolate", "topology"]

@@ -1,0 +1,91 @@
+"""What must hold inside a shard, whoever wrote it."""
+
+import zlib
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from avpipe.errors import AvpipeError, DatasetError
+from avpipe.shards.layout import Column, columns, kind
+from avpipe.shards.open import column, dataset, group, open_shard, reading, topology_of
+from avpipe.timegrid import sample_count
+from avpipe.types import Segment
+
+Segments = dict[str, list[Segment]]
+
+
+def shard_problems(path: Path) -> list[str]:
+    """What is wrong in a shard, one line each; empty if nothing is."""
+    try:
+        with open_shard(path) as file, reading(path):
+            return list(_file_problems(file))
+    except DatasetError as error:
+        return [str(error)]
+
+
+def shard_segments(path: Path) -> Segments:
+    """Recording -> its segments, as the shard has them."""
+    with open_shard(path) as file, reading(path):
+        return {name: _segments(group(file, name)) for name in file}
+
+
+def crc32(rows: npt.NDArray[Any]) -> int:
+    """Checksum of the bytes of a column."""
+    return zlib.crc32(memoryview(rows.reshape(-1).view(np.uint8)))
+
+
+def _file_problems(file: h5py.File) -> Iterator[str]:
+    field = str(file.attrs["field"])
+    joints = len(topology_of(file)) if kind(field) == "keypoints" else 0
+    for name in file:
+        for problem in _recording_problems(group(file, name), file, field, joints):
+            yield f"{name}: {problem}"
+
+
+def _recording_problems(
+    recording: h5py.Group, file: h5py.File, field: str, joints: int
+) -> Iterator[str]:
+    try:
+        segments = _segments(recording)
+    except AvpipeError as error:
+        yield str(error)
+        return
+    total = int(recording.attrs["frames"])
+    if not segments:
+        yield "has no segment"
+    if any(a.stop > b.start for a, b in pairwise(segments)):
+        yield "segments overlap or are not in order"
+    if segments and segments[-1].stop > total:
+        yield f"a segment ends at frame {segments[-1].stop} of {total}"
+    fps, rate = float(file.attrs["fps"]), int(file.attrs.get("sample_rate", 0))
+    frames = sum(map(len, segments))
+    samples = sum(sample_count(len(s), fps, rate) for s in segments)
+    for spec in columns(field):
+        stored = column(recording, spec)
+        expected = spec.shape(frames, samples, joints)
+        if stored.shape != expected:
+            yield f"{spec.name} is {stored.shape}, its segments need {expected}"
+            continue
+        rows = stored[()]
+        if crc32(rows) != int(stored.attrs["crc32"]):
+            yield f"{spec.name} is damaged: its checksum is not the one it was written with"
+        yield from _value_problems(spec, rows)
+
+
+def _value_problems(spec: Column, rows: npt.NDArray[Any]) -> Iterator[str]:
+    if rows.dtype.kind == "f" and not np.isfinite(rows).all():
+        yield f"{spec.name} holds values that are not finite"
+    elif spec.name == "confidence" and ((rows < 0) | (rows > 1)).any():
+        yield f"confidence lies in [{rows.min()}, {rows.max()}], not in [0, 1]"
+
+
+def _segments(recording: h5py.Group) -> list[Segment]:
+    stored = dataset(recording, "segments")
+    if stored.dtype.str != "<i8" or stored.ndim != 2 or stored.shape[1] != 2:
+        raise ValueError(f"{stored.name} is {stored.dtype} {stored.shape}, not int64 (n, 2)")
+    return [Segment(start, stop) for start, stop in stored[()].tolist()]

@@ -1,0 +1,86 @@
+"""Reads rows of shards through handles that are kept open, in the process that opened them."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from avpipe.shards.catalogue import Catalogue
+from avpipe.shards.layout import columns, kind
+from avpipe.shards.open import column, group, is_shard, open_shard, reading, topology_of
+from avpipe.shards.publish import locate
+from avpipe.types import Keypoints
+
+OPEN_SHARDS = 64
+"""Shards that stay open in one process."""
+KNOWN_RECORDINGS = 512
+"""Recordings whose columns stay looked up, in one shard."""
+
+
+class ShardReader:
+    """One open shard."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = open_shard(path)
+        with reading(path):
+            self.field = str(self._file.attrs["field"])
+            self.topology = topology_of(self._file) if kind(self.field) == "keypoints" else None
+        self._known: dict[str, list[h5py.Dataset]] = {}
+
+    def audio(self, recording: str, start: int, stop: int) -> npt.NDArray[np.float32]:
+        """Samples [start, stop) of a recording's rows: (N,) in [-1, 1)."""
+        (samples,) = self._rows(recording, start, stop)
+        return np.multiply(samples, np.float32(1 / 32768), dtype=np.float32)
+
+    def keypoints(self, recording: str, start: int, stop: int) -> Keypoints:
+        """Frames [start, stop) of a recording's rows."""
+        assert self.topology is not None
+        confidence, filled, xy = self._rows(recording, start, stop)
+        return Keypoints(xy, confidence, self.topology, filled)
+
+    def _rows(self, recording: str, start: int, stop: int) -> list[npt.NDArray[Any]]:
+        with reading(self.path):
+            stored = self._known.get(recording) or self._look_up(recording)
+            if stop > len(stored[0]):
+                raise ValueError(f"{recording} has {len(stored[0])} rows, not {stop}")
+            return [rows[start:stop] for rows in stored]
+
+    def _look_up(self, recording: str) -> list[h5py.Dataset]:
+        if len(self._known) >= KNOWN_RECORDINGS:
+            self._known.clear()
+        found = group(self._file, recording)
+        stored = [column(found, spec) for spec in columns(self.field)]
+        self._known[recording] = stored
+        return stored
+
+
+class OpenShards:
+    """The shards of a dataset that this process has open, the least recently used closed first.
+
+    HDF5 handles must not cross a fork: a child starts with none and leaves its parent's alone.
+    """
+
+    def __init__(self, out: Path, catalogue: Catalogue) -> None:
+        self._out, self._catalogue = out, catalogue
+        self._pid = os.getpid()
+        self._open: dict[str, ShardReader] = {}
+        self._inherited: list[dict[str, ShardReader]] = []
+
+    def __getitem__(self, name: str) -> ShardReader:
+        """The shard at a path below the dataset's folder."""
+        if self._pid != os.getpid():
+            self._inherited.append(self._open)  # kept, since dropping would close them
+            self._pid, self._open = os.getpid(), {}
+        reader = self._open.pop(name, None) or self._opened(name)
+        self._open[name] = reader
+        if len(self._open) > OPEN_SHARDS:
+            self._open.pop(next(iter(self._open)), None)
+        return reader
+
+    def _opened(self, name: str) -> ShardReader:
+        key = str(self._catalogue.files[name]["key"])
+        return ShardReader(locate(self._out / name, key, is_shard))
