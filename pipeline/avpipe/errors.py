@@ -78,18 +78,30 @@ class RecordingFailed(AvpipeError):
         failure: the class.
         message: one line: what, which value.
         permanent: overrides `failure.permanent` where the circumstances decide.
+        retry_after_seconds: how long the server asked to be left alone, if it did.
     """
 
     def __init__(
-        self, failure: FailureClass | str, message: str, *, permanent: bool | None = None
+        self,
+        failure: FailureClass | str,
+        message: str,
+        *,
+        permanent: bool | None = None,
+        retry_after_seconds: float | None = None,
     ) -> None:
         super().__init__(message)
         self.failure = FailureClass(failure)
         self.permanent = self.failure.permanent if permanent is None else permanent
+        self.retry_after_seconds = retry_after_seconds
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_recording_failed, (self.failure.value, str(self), self.permanent))
+        values = (self.failure.value, str(self), self.permanent, self.retry_after_seconds)
+        return (_recording_failed, values)
 
 
-def _recording_failed(failure: str, message: str, permanent: bool) -> RecordingFailed:
-    return RecordingFailed(failure, message, permanent=permanent)
+def _recording_failed(
+    failure: str, message: str, permanent: bool, retry_after_seconds: float | None
+) -> RecordingFailed:
+    return RecordingFailed(
+        failure, message, permanent=permanent, retry_after_seconds=retry_after_seconds
+    )

@@ -6,6 +6,7 @@ A detector is a module (file `mediapipe_solutions.py` = name `mediapipe-solution
     identity  (config) -> dict: package and version, sha256 of the weights, mode and thresholds;
               it is part of the key of what was detected and loads no model
     create    (config, device) -> Detector
+    DEVICES   what `device` may be, best first: ("cuda", "cpu") or ("cpu",)
 
 Detectors speak `Keypoints`: pixels, confidence in [0, 1] with 0 = not detected, left and right by
 the player's body. State is fresh for every call of `detect`, so results do not depend on the
@@ -15,13 +16,14 @@ order of recordings.
 import pkgutil
 from collections.abc import Iterable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from avpipe.config import configure
-from avpipe.errors import UsageError
+from avpipe.errors import ToolMissing, UsageError
 from avpipe.types import Keypoints, Topology
 
 Frame = npt.NDArray[np.uint8]
@@ -59,8 +61,34 @@ def module(name: str) -> Any:
     return import_module(f"{__name__}.{name.replace('-', '_')}")
 
 
+def pick_device(name: str, device: str = "auto") -> str:
+    """The device to run detector `name` on: the one asked for, or the best there is.
+
+    Raises:
+        UsageError: the detector cannot use that device.
+        ToolMissing: CUDA was asked for and there is none.
+    """
+    offered: tuple[str, ...] = module(name).DEVICES
+    if device == "auto":
+        return "cuda" if "cuda" in offered and _has_cuda() else "cpu"
+    if device not in offered:
+        raise UsageError(f"detector {name} runs on {' or '.join(offered)}, not on {device!r}")
+    if device == "cuda" and not _has_cuda():
+        raise ToolMissing("CUDA was asked for, but PyTorch finds no CUDA device: use device cpu")
+    return device
+
+
+def _has_cuda() -> bool:
+    if find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
 def create(name: str, device: str = "cpu", **options: Any) -> Detector:
-    """A loaded detector on `device` (`"cpu"` or `"cuda"`); `options` are its Config."""
+    """A loaded detector on `device` (`"cpu"`, `"cuda"` or `"auto"`); `options` are its Config."""
     mod = module(name)
-    detector: Detector = mod.create(configure(mod.Config, options, f"detector {name}"), device)
+    config = configure(mod.Config, options, f"detector {name}")
+    detector: Detector = mod.create(config, pick_device(name, device))
     return detector

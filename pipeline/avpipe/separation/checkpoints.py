@@ -57,7 +57,10 @@ def load_into(network: nn.Module, tensors: Mapping[str, Any], what: str) -> None
         UsageError: a key is missing or unexpected, or a shape differs; the network is unchanged.
     """
     expected = network.state_dict()
-    given = {k: torch.as_tensor(v) for k, v in tensors.items() if k not in FRONT_END_BUFFERS}
+    given = {k: v for k, v in tensors.items() if k not in FRONT_END_BUFFERS}
+    for key, value in given.items():
+        if not isinstance(value, Tensor):
+            raise UsageError(f"{what}: {key} is a {type(value).__name__}, not a tensor")
     missing = [k for k in expected if k not in given and k.split(".")[-1] not in OPTIONAL]
     unexpected = [k for k in given if k not in expected]
     misshapen = [

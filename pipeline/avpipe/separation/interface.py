@@ -76,11 +76,9 @@ class Example(NamedTuple):
 class Separator(nn.Module, ABC):
     """Anything that gives stems for a mixture."""
 
-    sample_rate: int
-    """Hz, of mixtures and stems."""
-    samples: int
-    """Samples of a training clip; `separate` takes any N that its networks can halve often enough,
-    and always this one."""
+    front_end: FrontEnd
+    """Holds the sample rate and the length of a training clip, `front_end.samples`. `separate`
+    takes that length, and others if the network can halve their frames often enough."""
     output: Literal["sources", "classes"]
     classes: tuple[str, ...] = ()
     """Names of the classes in the order of the category indices; empty if it knows none."""
@@ -122,7 +120,6 @@ class Trainable(Separator):
 class MaskSeparator(Trainable):
     """A separator that multiplies the mixture's spectrogram by a mask per stem."""
 
-    front_end: FrontEnd
     mask: masks.Mask = "binary"
     threshold: float = 0.5
     """From which value on a bin belongs to the stem; ratio masks have none."""
@@ -155,8 +152,7 @@ class MaskSeparator(Trainable):
         spectrum = self.front_end.stft(mixture_BN)
         logits = self(self.front_end.magnitude(spectrum), context)
         mask = self.front_end.from_scale(self.activate(logits))
-        if self.mask != "ratio":
-            mask = (mask > self.threshold).to(mask.dtype)
+        mask = masks.decide(mask, self.mask, self.threshold)
         return self.front_end.istft(mask * spectrum.unsqueeze(1), mixture_BN.shape[-1])
 
 

@@ -42,3 +42,8 @@ def ideal_ratio(sources_BSFT: Tensor) -> Tensor:
 def energy_weight(mixture_BFT: Tensor) -> Tensor:
     """Loss weight of every bin: log(1 + magnitude) in [1e-3, 10] (Zhao et al. 2018)."""
     return torch.log1p(mixture_BFT).clamp(1e-3, 10)
+
+
+def decide(mask: Tensor, kind: Mask, threshold: float) -> Tensor:
+    """0 or 1 by `threshold` for the binary kinds; a ratio mask as it is."""
+    return mask if kind == "ratio" else (mask > threshold).to(mask.dtype)

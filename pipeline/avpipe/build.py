@@ -1,0 +1,306 @@
+"""A build: plan, run, pack, report. And the plan alone.
+
+`--ids` and `--limit` restrict what runs, never what is published: recordings outside them stay in
+the shards with what they were last completed with.
+"""
+
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from avpipe import packing
+from avpipe.cluster import Profile
+from avpipe.dag import LINE, Node, Settings, line
+from avpipe.errors import UsageError
+from avpipe.ledger import FILE, Failure, Ledger
+from avpipe.lock import exclusive
+from avpipe.manifest import Manifest, locate
+from avpipe.packing import Summary
+from avpipe.plan import Planner, StageCount, Status
+from avpipe.run import Observer, Result, Run, Stop
+from avpipe.server import serve
+from avpipe.store import Store
+from avpipe.types import Recording
+
+_SERVED = "http://served"
+"""Stands for the loopback server in what is remembered: its port changes with every build."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to build, and how."""
+
+    manifest: Manifest
+    out: Path
+    """Folder of the dataset."""
+    settings: Settings = field(default_factory=dict)
+    """stage -> parameters over the manifest's."""
+    fields: tuple[str, ...] | None = None
+    """Fields to make; None: the manifest's."""
+    source: str | None = None
+    """URL template or folder over the manifest's source."""
+    ids: tuple[str, ...] | None = None
+    limit: int | None = None
+    until: str | None = None
+    """Last stage to run; nothing is packed."""
+    offline: bool = False
+    retry_failed: bool = False
+    compact: bool = False
+    """Lay the shards out as a build from scratch does."""
+
+    @property
+    def store(self) -> Store:
+        """The artifacts."""
+        return Store(self.out / "work")
+
+    def nodes(self) -> tuple[Node, ...]:
+        """The line, up to `until`.
+
+        Raises:
+            UsageError: unknown fields, stages or parameters.
+        """
+        nodes = line(self.manifest, wanted=self.fields, settings=self.settings)
+        if self.until is None:
+            return nodes
+        names = [node.name for node in nodes]
+        if self.until not in names:
+            raise UsageError(f"--until {self.until}: the line has {', '.join(names)}")
+        return nodes[: names.index(self.until) + 1]
+
+    def selected(self) -> tuple[Recording, ...]:
+        """The recordings that `ids` and `limit` leave, in manifest order.
+
+        Raises:
+            UsageError: an id that the manifest does not have.
+        """
+        recordings = self.manifest.recordings
+        if self.ids is not None:
+            known = {r.id for r in recordings}
+            for name in self.ids:
+                if name not in known:
+                    raise UsageError(f"--ids: {self.manifest.name} has no recording {name!r}")
+            recordings = tuple(r for r in recordings if r.id in set(self.ids))
+        return recordings[: self.limit]
+
+    def locators(self, server: str = _SERVED) -> dict[str, str]:
+        """recording id -> where it is downloaded from."""
+        return {
+            r.id: locate(self.manifest, r, self.source, server=server)
+            for r in self.manifest.recordings
+        }
+
+    def planner(self, ledger: Ledger | None) -> Planner:
+        """What knows the steps."""
+        return Planner(
+            self.manifest.name,
+            self.nodes(),
+            self.store,
+            ledger,
+            self.locators(),
+            retry_failed=self.retry_failed,
+        )
+
+
+@dataclass
+class Report:
+    """What a build did, or what a plan would do."""
+
+    dataset: str
+    out: Path
+    recordings: int
+    """Recordings selected."""
+    stages: Mapping[str, StageCount]
+    segments: int = 0
+    """Segments published."""
+    hours: float = 0.0
+    failures: Sequence[Failure] = ()
+    empty: Mapping[str, int] = field(default_factory=dict)
+    """Why recordings have no segment -> how many (a success)."""
+    left: int = 0
+    """Recordings neither through nor failed."""
+    stopped: str | None = None
+    """Why the build ended early."""
+    packed: bool = False
+
+    @property
+    def transient(self) -> int:
+        """Recordings for which another build may help."""
+        return self.left + sum(not f.permanent for f in self.failures)
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `--json`."""
+        return {
+            "dataset": self.dataset,
+            "out": str(self.out),
+            "recordings": self.recordings,
+            "stages": {name: count.as_json() for name, count in self.stages.items()},
+            "segments": self.segments,
+            "hours": round(self.hours, 6),
+            "without_segments": dict(self.empty),
+            "left": self.left,
+            "stopped": self.stopped,
+            "failures": [failure.as_json() for failure in self.failures],
+        }
+
+
+def plan(request: Request) -> Report:
+    """What a build would do now; changes nothing."""
+    path = request.out / FILE
+    with ExitStack() as stack:
+        ledger = stack.enter_context(Ledger(path)) if path.exists() else None
+        planner = request.planner(ledger)
+        counts = {node.name: StageCount() for node in planner.nodes}
+        failures, recordings = [], request.selected()
+        for recording in recordings:
+            for name, step in planner.steps(recording).items():
+                _count(counts[name], step.status, step.reason)
+                if step.status is Status.FAILED and step.failure is not None:
+                    failures.append(step.failure)
+    return Report(request.manifest.name, request.out, len(recordings), counts, failures=failures)
+
+
+def _count(count: StageCount, status: Status, reason: str | None) -> None:
+    if status is not Status.BLOCKED:
+        setattr(count, status.value, getattr(count, status.value) + 1)
+    if reason is not None:
+        count.reasons[reason] += 1
+
+
+def build(
+    request: Request, profile: Profile, observer: Observer, *, cpu_workers: int = 0
+) -> Report:
+    """Runs what must run, packs what is complete and says what became of everything.
+
+    Args:
+        request: what to build.
+        profile: who does the work.
+        observer: who watches.
+        cpu_workers: CPU workers; 0: one per core.
+
+    Raises:
+        Locked: another build holds the folder.
+        UsageError: the request cannot be built.
+        AvpipeError: nothing of it can work (a program or a model is missing).
+    """
+    nodes, selected = request.nodes(), request.selected()
+    request.locators()  # a wrong source is told before anything starts
+    with exclusive(request.out), Ledger(request.out / FILE, write=True) as ledger:
+        request.store.sweep()
+        with _interruptible(observer) as stop, _server(request.manifest) as server:
+            run = Run(
+                request.planner(ledger),
+                ledger,
+                request.locators(server),
+                profile,
+                cpu_workers=cpu_workers,
+                observer=observer,
+                stop=stop,
+                offline=request.offline,
+            )
+            result = run(selected)
+            report = Report(
+                request.manifest.name,
+                request.out,
+                len(selected),
+                result.stages,
+                failures=sorted(result.failures, key=lambda f: f.recording),
+                left=result.left,
+                stopped=result.stopped,
+            )
+            if request.until is None and not stop.draining:
+                _publish(request, nodes, ledger, result, report, observer)
+    return report
+
+
+def _publish(
+    request: Request,
+    nodes: Sequence[Node],
+    ledger: Ledger,
+    result: Result,
+    report: Report,
+    observer: Observer,
+) -> None:
+    """Packs every complete recording; fills the report."""
+    from avpipe.shards import pack
+
+    summaries = _summaries(request, nodes, ledger, result)
+    wanted = request.fields or request.manifest.fields
+    members = [
+        packing.member(request.store, recording, wanted, summaries[recording.id])
+        for recording in request.manifest.recordings
+        if recording.id in summaries and summaries[recording.id].segments
+    ]
+    facts = packing.dataset_facts(request.manifest, wanted, summaries.values())
+    packed = pack(request.out, facts, members, compact=request.compact)
+    report.stages = {
+        **report.stages,
+        "pack": StageCount(run=len(packed.written), reuse=len(packed.reused)),
+    }
+    report.segments = sum(len(m.segments) for m in members)
+    frames = sum(len(segment) for m in members for segment in m.segments)
+    report.hours = frames / request.manifest.fps / 3600
+    report.empty = Counter(s.reason or "unknown" for s in summaries.values() if not s.segments)
+    report.packed = True
+
+
+def _summaries(
+    request: Request, nodes: Sequence[Node], ledger: Ledger, result: Result
+) -> dict[str, Summary]:
+    """recording -> what it contributes: from this run, or from the last one that completed it."""
+    known, store = ledger.complete(), request.store
+    detector: Mapping[str, Any] = next(
+        (n.identity["tool"] for n in nodes if n.name == "detect"), {}
+    )
+    found: dict[str, Summary] = {}
+    for recording, (keys, digests) in result.complete.items():
+        before = known.get(recording)
+        if before is None or before["keys"] != keys or before["digests"] != digests:
+            summary = packing.summarise(store, keys, digests, detector)
+            ledger.completed(recording, summary.as_json())
+        else:
+            summary = Summary.from_json(before)
+        found[recording] = summary
+    selected = {r.id for r in request.selected()}
+    there = {stage: store.keys(stage) for stage in LINE}
+    for name in {r.id for r in request.manifest.recordings} - selected:
+        before = known.get(name)
+        if before and all(key in there[stage] for stage, key in before["keys"].items()):
+            found[name] = Summary.from_json(before)
+    return found
+
+
+@contextmanager
+def _server(manifest: Manifest) -> Iterator[str]:
+    if manifest.serve is None:
+        yield _SERVED
+    else:
+        with serve(manifest.serve) as address:
+            yield address
+
+
+@contextmanager
+def _interruptible(observer: Observer) -> Iterator[Stop]:
+    """Ctrl-C and SIGTERM drain; a second one does not wait for what runs."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(signum: int, _frame: object) -> None:
+        name = signal.Signals(signum).name
+        stop.ask()
+        observer.message(
+            f"{name}: ending at once" if stop.now else f"{name}: waiting for what runs, up to 20 s"
+        )
+
+    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

@@ -1,0 +1,64 @@
+"""The command line: each command is a thin call into a module, imported when it is called.
+
+Exit status: 0 it ran to its end, and every recording is packed or permanently rejected; 1 something
+that may pass is left, run again (also: interrupted, or `verify` found problems); 2 a usage error,
+one line; 3 more than `--max-failed` failed. With `--json` one document goes to stdout and
+everything else to stderr.
+"""
+
+import sys
+
+import typer
+
+from avpipe.cli import build, datasets, facts, maintenance, output
+from avpipe.errors import AvpipeError, Locked
+
+app = typer.Typer(
+    name="avpipe",
+    help="Audio-visual music datasets: from a list of ids to verified HDF5 shards, and separators"
+    " trained on them.",
+    epilog="Start with: avpipe build demo",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for group in (build, facts, datasets, maintenance):
+    group.register(app)
+
+
+_Refused: type[Exception] = next(
+    cls
+    for cls in typer.BadParameter.__mro__
+    if issubclass(cls, Exception) and cls.__name__ == "ClickException"
+)
+"""What a wrong command line raises (typer brings its own click in some versions)."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of `avpipe`; ends the process with the exit status."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Runs a command and returns its exit status."""
+    try:
+        status = app(arguments or sys.argv[1:] or ["--help"], standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except _Refused as error:
+        context = getattr(error, "ctx", None)
+        where = f"; see {context.command_path} --help" if context else ""
+        output.error(f"{str(error).rstrip('.')}{where}")
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
+        output.error("interrupted")
+        return 1
+    except Locked as error:
+        output.error(str(error))
+        return 1
+    except AvpipeError as error:
+        output.error(str(error))
+        return 2
+    except BrokenPipeError:  # `avpipe ... | head`
+        sys.stderr.close()
+        return 1

@@ -1,0 +1,66 @@
+"""`avpipe verify`, `repair`, `gc` and `compact`: keeping a dataset's folder in order."""
+
+from typing import Annotated
+
+import typer
+
+from avpipe.cli import output, place
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command(epilog="Example: avpipe verify demo")(verify)
+    app.command(epilog="Example: avpipe repair demo")(repair)
+    app.command(epilog="Example: avpipe gc solos --dry-run")(gc)
+
+
+def verify(dataset: place.Place, out: place.Out = None, json: output.Json = False) -> int:
+    """Recomputes every digest and invariant; exit 1 if something is wrong, with what and where."""
+    from avpipe.maintenance import verify as run
+
+    folder = place.find(dataset, out)
+    result = run(folder)
+    if json:
+        output.document(result.as_json())
+    elif result.problems:
+        rows = [[p["path"], p["problem"]] for p in result.problems]
+        output.table(f"{len(rows):,} problems in {folder}", ["file", "problem"], rows)
+        output.text("`avpipe repair` removes what is damaged; the next build makes it again.")
+    else:
+        output.text(f"{folder}: {result.checked:,} artifacts and files checked, all good")
+    return int(bool(result.problems))
+
+
+def repair(dataset: place.Place, out: place.Out = None, json: output.Json = False) -> int:
+    """Removes damaged artifacts and makes the ledger anew; the next build makes them again."""
+    from avpipe.maintenance import repair as run
+
+    result = run(place.find(dataset, out))
+    if json:
+        output.document({"artifacts": result.artifacts, "removed": list(result.removed)})
+    else:
+        output.text(f"{result.artifacts:,} artifacts in the new ledger")
+        for path in result.removed:
+            output.text(f"removed {path}")
+    return 0
+
+
+def gc(
+    dataset: place.Place,
+    out: place.Out = None,
+    downloads: Annotated[
+        bool, typer.Option("--downloads", help="Also downloads that nothing refers to.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    json: output.Json = False,
+) -> int:
+    """Removes outputs that no recording refers to any more, such as those of an older detector."""
+    from avpipe.maintenance import collect
+
+    result = collect(place.find(dataset, out), downloads=downloads, dry_run=dry_run)
+    if json:
+        output.document({"artifacts": list(result.artifacts), "bytes": result.bytes})
+    else:
+        would = "would free" if dry_run else "freed"
+        output.text(f"{would} {result.bytes / 1e6:,.1f} MB in {len(result.artifacts):,} artifacts")
+    return 0

@@ -1,0 +1,134 @@
+"""The line: the stages and what feeds what.
+
+    download -> video -> detect -> segment ----+
+            \\-> audio -----------^             +-> pack -> shards
+                          detect -> interpolate +
+
+`LINE` lists the stages so that each stands after what it reads (their NEEDS); `line` resolves it
+for one dataset: which stages its fields need, with which parameters, programs and models.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from avpipe import stages
+from avpipe.config import configure, key_parameters
+from avpipe.errors import UsageError
+from avpipe.manifest import Manifest
+from avpipe.stages import Pool
+from avpipe.store import canonical, sha256_text
+from avpipe.types import Recording
+
+LINE = ("download", "video", "audio", "detect", "segment", "interpolate")
+
+FIELDS = {"audio": "audio", "skeleton": "interpolate", "face_landmarks": "interpolate"}
+"""Field of a dataset -> the stage whose artifact it is packed from."""
+
+Settings = Mapping[str, Mapping[str, Any]]
+"""stage -> parameters that override the manifest's, as `--set stage.param=value` gives them."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One stage of one dataset's line."""
+
+    name: str
+    needs: tuple[str, ...]
+    """Stages of this line whose artifacts it reads; none: a source, which is never redone."""
+    pool: Pool
+    config: Any
+    identity: Mapping[str, Any]
+    """Stage, version, parameters and tool: what a key holds beside the inputs."""
+    _suffix: str
+
+    def key(self, recording: Recording, dataset: str, inputs: Mapping[str, str]) -> str:
+        """The key of this stage's artifact for a recording.
+
+        Args:
+            recording: the recording.
+            dataset: name of the dataset; only a source's key holds it.
+            inputs: stage -> content digest of its artifact.
+        """
+        return sha256_text(self._text(recording, dataset, inputs))
+
+    def inputs(
+        self, recording: Recording, dataset: str, digests: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """What the key holds beside the identity."""
+        if not self.needs:
+            return {"dataset": dataset, "id": recording.id}
+        given = {name: digests[name] for name in self.needs}
+        if getattr(self.config, "source", None) == "given":
+            given["start_seconds"] = repr(recording.start_seconds)
+            given["stop_seconds"] = repr(recording.stop_seconds)
+        return given
+
+    def _text(self, recording: Recording, dataset: str, digests: Mapping[str, str]) -> str:
+        # canonical JSON of {"inputs": ..., **identity}, its constant part spelled once
+        return f'{{"inputs":{canonical(self.inputs(recording, dataset, digests))},{self._suffix}'
+
+
+def line(
+    manifest: Manifest,
+    *,
+    wanted: Sequence[str] | None = None,
+    settings: Settings | None = None,
+) -> tuple[Node, ...]:
+    """The stages that a dataset needs, each after what it reads.
+
+    Args:
+        manifest: the dataset.
+        wanted: fields to make; None: the manifest's.
+        settings: parameters that override the manifest's.
+
+    Raises:
+        UsageError: an unknown field, stage or parameter.
+    """
+    settings = settings or {}
+    for stage in settings:
+        if stage not in LINE:
+            raise UsageError(f"unknown stage {stage!r} in --set; there are {', '.join(LINE)}")
+    configs = {name: _config(name, manifest, settings.get(name, {})) for name in LINE}
+    needed = _needed(tuple(wanted or manifest.fields), configs)
+    return tuple(_node(name, configs[name], needed) for name in LINE if name in needed)
+
+
+def _needed(wanted: tuple[str, ...], configs: Mapping[str, Any]) -> set[str]:
+    for name in wanted:
+        if name not in FIELDS:
+            raise UsageError(f"unknown field {name!r}; there are {', '.join(FIELDS)}")
+    needed = {FIELDS[name] for name in wanted} | {"segment"}
+    for stage in reversed(LINE):
+        if stage in needed:
+            needs = set(stages.load(stage).NEEDS)
+            if stage == "segment" and configs["segment"].source != "hands":
+                needs.discard("detect")
+            needed |= needs
+    return needed
+
+
+def _config(name: str, manifest: Manifest, settings: Mapping[str, Any]) -> Any:
+    config = stages.load(name).Config
+    of_dataset = {
+        "fps": manifest.fps,
+        "sample_rate": manifest.sample_rate,
+        "allow_missing": name in manifest.allow_missing,
+    }
+    known = {f.name for f in fields(config)}
+    values = {key: value for key, value in of_dataset.items() if key in known}
+    values |= manifest.table(name)
+    return configure(config, values | dict(settings), f"{manifest.name} [{name}]")
+
+
+def _node(name: str, config: Any, needed: set[str]) -> Node:
+    stage = stages.load(name)
+    needs = tuple(n for n in stage.NEEDS if n in needed)
+    identity: dict[str, Any] = {"stage": name}
+    if needs:
+        identity |= {
+            "version": stage.VERSION,
+            "parameters": key_parameters(config),
+            "tool": stage.tool(config),
+        }
+    return Node(name, needs, stage.POOL, config, identity, canonical(identity)[1:])

@@ -1,0 +1,285 @@
+"""The ledger: what happened to every recording at every stage.
+
+SQLite with a rollback journal, written by the driver of a build only, readable by anyone while it
+runs. It caches what the artifacts' sidecars say, so that planning needs no file per artifact, and
+logs every attempt. `avpipe repair` makes it anew from the sidecars.
+"""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from avpipe.errors import DatasetError
+from avpipe.store import Artifact, canonical
+
+FILE = "ledger.sqlite"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS identity (
+  id INTEGER PRIMARY KEY, document TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS artifact (
+  stage TEXT, key TEXT, digest TEXT NOT NULL, bytes INTEGER NOT NULL,
+  identity INTEGER NOT NULL, inputs TEXT NOT NULL, facts TEXT NOT NULL,
+  PRIMARY KEY (stage, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS current (
+  recording TEXT, stage TEXT, key TEXT NOT NULL,
+  PRIMARY KEY (recording, stage)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS complete (
+  recording TEXT PRIMARY KEY, summary TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS failure (
+  recording TEXT, stage TEXT, key TEXT NOT NULL, source TEXT, class TEXT NOT NULL,
+  message TEXT NOT NULL, permanent INTEGER NOT NULL, attempts INTEGER NOT NULL, time REAL NOT NULL,
+  PRIMARY KEY (recording, stage)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS attempt (
+  id INTEGER PRIMARY KEY, recording TEXT NOT NULL, stage TEXT NOT NULL, key TEXT NOT NULL,
+  status TEXT NOT NULL, class TEXT, message TEXT, permanent INTEGER, number INTEGER NOT NULL,
+  seconds REAL NOT NULL, bytes INTEGER NOT NULL, worker TEXT NOT NULL, time REAL NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The last failure of a recording at a stage, as long as no success followed it."""
+
+    recording: str
+    stage: str
+    key: str
+    source: str | None
+    """Where a download was tried from; another place is another chance."""
+    failure: str
+    """Class (`FailureClass` value)."""
+    message: str
+    permanent: bool
+    attempts: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The row of `--json`."""
+        return {
+            "id": self.recording,
+            "stage": self.stage,
+            "class": self.failure,
+            "permanent": self.permanent,
+            "message": self.message,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of a stage for a recording, for the log."""
+
+    recording: str
+    stage: str
+    key: str
+    number: int
+    """1 for the first try."""
+    seconds: float
+    bytes: int
+    worker: str
+
+
+class Ledger:
+    """One dataset's ledger.
+
+    Args:
+        path: the SQLite file.
+        write: False opens what exists for reading only.
+
+    Raises:
+        DatasetError: the file is not a readable ledger.
+    """
+
+    def __init__(self, path: Path, *, write: bool = False) -> None:
+        self.path = path
+        try:
+            if write:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._db = sqlite3.connect(path, timeout=30)
+                self._db.executescript(_SCHEMA)
+            else:
+                self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+                self._db.execute("SELECT count(*) FROM current")
+        except sqlite3.DatabaseError as error:
+            raise DatasetError(
+                f"{path}: not a readable ledger ({error}); `avpipe repair {path.parent}` makes it "
+                "anew from the artifacts"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Commits and closes."""
+        self._db.commit()
+        self._db.close()
+
+    def commit(self) -> None:
+        """Makes what was written durable; the build calls it now and then, not for every row."""
+        self._db.commit()
+
+    def done(
+        self,
+        artifact: Artifact,
+        identity: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        facts: Mapping[str, Any],
+    ) -> None:
+        """Notes a published artifact (again, if it is known)."""
+        text = canonical(identity)
+        self._db.execute("INSERT OR IGNORE INTO identity (document) VALUES (?)", (text,))
+        self._db.execute(
+            "INSERT OR REPLACE INTO artifact SELECT ?, ?, ?, ?, id, ?, ? FROM identity"
+            " WHERE document = ?",
+            (
+                artifact.stage,
+                artifact.key,
+                artifact.digest,
+                artifact.bytes,
+                canonical(inputs),
+                canonical(facts),
+                text,
+            ),
+        )
+
+    def reached(self, recording: str, stage: str, key: str) -> None:
+        """The recording has this artifact at this stage now; an earlier failure there is over."""
+        self._db.execute("INSERT OR REPLACE INTO current VALUES (?, ?, ?)", (recording, stage, key))
+        self._db.execute(
+            "DELETE FROM failure WHERE recording = ? AND stage = ?", (recording, stage)
+        )
+
+    def completed(self, recording: str, summary: Mapping[str, Any]) -> None:
+        """All stages of the recording are done; `summary` is what it contributes to the shards."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO complete VALUES (?, ?)", (recording, canonical(summary))
+        )
+
+    def failed(self, failure: Failure) -> None:
+        """Notes the failure that stands for the recording at the stage."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO failure VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                failure.recording,
+                failure.stage,
+                failure.key,
+                failure.source,
+                failure.failure,
+                failure.message,
+                failure.permanent,
+                failure.attempts,
+                time.time(),
+            ),
+        )
+
+    def log(self, attempt: Attempt, failure: Failure | None) -> None:
+        """Appends to the log of attempts."""
+        verdict = (
+            ("done", None, None, None)
+            if failure is None
+            else ("failed", failure.failure, failure.message, failure.permanent)
+        )
+        self._db.execute(
+            "INSERT INTO attempt (recording, stage, key, status, class, message, permanent, number,"
+            " seconds, bytes, worker, time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                attempt.recording,
+                attempt.stage,
+                attempt.key,
+                *verdict,
+                attempt.number,
+                attempt.seconds,
+                attempt.bytes,
+                attempt.worker,
+                time.time(),
+            ),
+        )
+
+    def current(self) -> dict[str, dict[str, tuple[str, str | None]]]:
+        """recording -> stage -> (key, digest); digest None where the artifact is not known."""
+        found: dict[str, dict[str, tuple[str, str | None]]] = {}
+        for recording, stage, key, digest in self._db.execute(
+            "SELECT c.recording, c.stage, c.key, a.digest FROM current c"
+            " LEFT JOIN artifact a ON a.stage = c.stage AND a.key = c.key"
+        ):
+            found.setdefault(recording, {})[stage] = (key, digest)
+        return found
+
+    def complete(self) -> dict[str, dict[str, Any]]:
+        """recording -> its summary of the last time all its stages were done."""
+        return {r: json.loads(text) for r, text in self._db.execute("SELECT * FROM complete")}
+
+    def digest(self, stage: str, key: str) -> str | None:
+        """Content digest of an artifact, None if it is not known."""
+        row = self._db.execute(
+            "SELECT digest FROM artifact WHERE stage = ? AND key = ?", (stage, key)
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def identity(self, stage: str, key: str) -> dict[str, Any] | None:
+        """Version, parameters and tool that made an artifact, None if it is not known."""
+        row = self._db.execute(
+            "SELECT document FROM artifact JOIN identity ON identity.id = artifact.identity"
+            " WHERE stage = ? AND key = ?",
+            (stage, key),
+        ).fetchone()
+        return None if row is None else dict(json.loads(row[0]))
+
+    def facts(self, stage: str, key: str) -> dict[str, Any]:
+        """What the run that made an artifact reported; empty if it is not known."""
+        row = self._db.execute(
+            "SELECT facts FROM artifact WHERE stage = ? AND key = ?", (stage, key)
+        ).fetchone()
+        return {} if row is None else dict(json.loads(row[0]))
+
+    def failures(self) -> list[Failure]:
+        """All failures that stand, in the order of recording and stage."""
+        return [
+            Failure(recording, stage, key, source, failure, message, bool(permanent), attempts)
+            for recording, stage, key, source, failure, message, permanent, attempts in (
+                self._db.execute(
+                    "SELECT recording, stage, key, source, class, message, permanent, attempts"
+                    " FROM failure ORDER BY recording, stage"
+                )
+            )
+        ]
+
+    def attempts(self, recording: str) -> list[dict[str, Any]]:
+        """The log of one recording, oldest first."""
+        cursor = self._db.execute(
+            "SELECT * FROM attempt WHERE recording = ? ORDER BY id", (recording,)
+        )
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def rates(self) -> dict[str, tuple[int, float]]:
+        """stage -> (successful runs, their mean seconds), from the log."""
+        return {
+            stage: (count, seconds)
+            for stage, count, seconds in self._db.execute(
+                "SELECT stage, count(*), avg(seconds) FROM attempt WHERE status = 'done'"
+                " GROUP BY stage"
+            )
+        }
+
+    def counts(self) -> dict[str, int]:
+        """stage -> recordings that have an artifact there."""
+        return dict(self._db.execute("SELECT stage, count(*) FROM current GROUP BY stage"))
+
+    def forget_artifacts(self, artifacts: Iterable[tuple[str, str]]) -> None:
+        """Drops artifacts (stage, key) that are gone from the store."""
+        self._db.executemany("DELETE FROM artifact WHERE stage = ? AND key = ?", artifacts)
+
+    def problems(self) -> list[str]:
+        """What SQLite's own check finds."""
+        rows = self._db.execute("PRAGMA integrity_check").fetchall()
+        return [str(row[0]) for row in rows if row[0] != "ok"]
+
+    def known(self) -> Iterator[tuple[str, str]]:
+        """(stage, key) of every artifact in the ledger."""
+        yield from self._db.execute("SELECT stage, key FROM artifact")

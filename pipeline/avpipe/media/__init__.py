@@ -1,0 +1,11 @@
+"""Media files: what one holds (`scan`), the ffmpeg program (`ffmpeg`), its pixels and samples
+(`decode`).
+
+Media come from strangers. Every file is opened as a file, by a fixed list of container formats,
+and nothing that it refers to is followed.
+"""
+
+from avpipe.media.decode import decode_frames, read_audio
+from avpipe.media.scan import Limits, Scan, scan
+
+__all__ = ["Limits", "Scan", "decode_frames", "read_audio", "scan"]

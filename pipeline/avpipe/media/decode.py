@@ -1,0 +1,58 @@
+"""Pixels and samples of the files that the stages write: RGB frames, float audio."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from avpipe.errors import FailureClass, RecordingFailed
+from avpipe.media.source import open_container
+from avpipe.types import Float32
+
+Frame = npt.NDArray[np.uint8]
+
+
+def decode_frames(path: Path, threads: int = 1) -> Iterator[Frame]:
+    """The frames of a video in presentation order, one at a time.
+
+    Args:
+        path: a video file.
+        threads: decoding threads.
+
+    Yields:
+        (H, W, 3) uint8 RGB, converted as libswscale does by default.
+
+    Raises:
+        RecordingFailed: `unreadable`; the file cannot be decoded, or holds fewer frames than its
+            header says.
+    """
+    import av
+
+    shown = 0
+    try:
+        with open_container(path) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = threads
+            for frame in container.decode(stream):
+                yield frame.to_ndarray(format="rgb24")
+                shown += 1
+            expected = stream.frames
+    except (av.error.FFmpegError, IndexError) as error:
+        raise RecordingFailed(
+            FailureClass.UNREADABLE, f"{path.name}: frame {shown} does not decode: {error}"
+        ) from error
+    if shown < expected:
+        raise RecordingFailed(
+            FailureClass.UNREADABLE, f"{path.name}: {shown} of {expected} frames decode"
+        )
+
+
+def read_audio(path: Path, start: int = 0, stop: int | None = None) -> Float32:
+    """Samples `[start, stop)` of a mono PCM file: (N,) float32 in [-1, 1)."""
+    import soundfile
+
+    samples: Any
+    samples, _ = soundfile.read(str(path), start=start, stop=stop, dtype="float32")
+    return np.asarray(samples, dtype=np.float32)

@@ -1,0 +1,100 @@
+"""detect: keypoints of every frame of the video.
+
+Takes `video.mp4` of the stage `video`, gives `<field>_xy.npy` (T, K, 2) float32 px,
+`<field>_confidence.npy` (T, K) float32 in [0, 1] with 0 = not detected, and `detect.json` that
+says which fields there are and in which topology. A recording without video gives `detect.json`
+alone, with `present` false.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from avpipe import detectors
+from avpipe.config import configure, runtime_only
+from avpipe.errors import FailureClass, RecordingFailed
+from avpipe.keypoints import files, hand_visibility
+from avpipe.media import decode_frames
+from avpipe.stages import Facts, Job, Pool
+from avpipe.types import Keypoints
+
+NEEDS = ("video",)
+POOL: Pool = "gpu"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """Parameters of `detect`."""
+
+    detector: str = "mediapipe-solutions"
+    """Name of the detector, a file of `avpipe.detectors`."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Parameters of the detector that shape its output; those not given get their defaults, so
+    that the key is complete."""
+    runtime: dict[str, Any] = field(default_factory=dict, metadata={"key": False})
+    """Parameters of the detector that do not (a batch size); may be given under `options` too."""
+    device: Literal["auto", "cpu", "cuda"] = runtime_only("auto")
+    """Where it runs; "auto" is CUDA if there is a device and the detector can use it."""
+
+    def __post_init__(self) -> None:
+        cls = detectors.module(self.detector).Config
+        where = f"[detect.options] of {self.detector}"
+        values = asdict(configure(cls, self.options | self.runtime, where))
+        shaping = {f.name for f in fields(cls) if f.metadata.get("key", True)}
+        object.__setattr__(self, "options", {k: v for k, v in values.items() if k in shaping})
+        object.__setattr__(self, "runtime", {k: v for k, v in values.items() if k not in shaping})
+
+
+def tool(config: Config) -> Facts:
+    """The detector's identity; loads no model."""
+    module = detectors.module(config.detector)
+    identity: Facts = module.identity(configure(module.Config, config.options, "[detect.options]"))
+    return identity
+
+
+def run(job: Job) -> Facts:
+    """Detects, checks the number of frames and writes the fields.
+
+    Raises:
+        RecordingFailed: the video does not decode to the frames it should have.
+    """
+    config: Config = job.config
+    video = json.loads((job.inputs["video"] / "video.json").read_text())
+    if not video["present"]:
+        files.write_summary(job.out / "detect.json", video["frames"], None)
+        return {}
+    device = detectors.pick_device(config.detector, config.device)
+    detector = detectors.create(config.detector, device, **config.options, **config.runtime)
+    started = time.perf_counter()
+    found = detector.detect(decode_frames(job.inputs["video"] / "video.mp4"))
+    seconds = time.perf_counter() - started
+    for name, keypoints in found.items():
+        if len(keypoints) != video["frames"]:
+            raise RecordingFailed(
+                FailureClass.UNREADABLE,
+                f"{name}: {len(keypoints)} frames were decoded, the video has {video['frames']}",
+            )
+        files.save(job.out, name, keypoints)
+    files.write_summary(job.out / "detect.json", video["frames"], found)
+    return {
+        "device": device,
+        "seconds": round(seconds, 3),
+        "frames_per_second": round(video["frames"] / seconds, 2),
+        "hands": _coverage(found),
+    }
+
+
+def _coverage(found: Mapping[str, Keypoints]) -> dict[str, float]:
+    """Share of frames in which each hand, and any hand, is detected."""
+    skeleton = found["skeleton"]
+    t = max(len(skeleton), 1)
+    hands = {"left": skeleton.topology.left_hand, "right": skeleton.topology.right_hand}
+    seen = {
+        side: (skeleton.confidence[:, joints] > 0).mean(axis=1) > 0.5
+        for side, joints in hands.items()
+    }
+    seen["any"] = hand_visibility(skeleton.confidence, skeleton.topology)
+    return {side: round(float(frames.sum()) / t, 4) for side, frames in seen.items()}
