@@ -194,15 +194,18 @@ class _Track:
     def _next_in_order(self) -> None:
         """Checks that the next presented packet is where a constant rate puts it."""
         at = heapq.heappop(self._waiting)
-        rate = getattr(self.stream, "average_rate", None)
-        self.constant = self.constant and bool(rate) and at * rate == self._ordered
+        self.constant = self.constant and self._rate > 0 and at * self._rate == self._ordered
         self._ordered += 1
 
     def _duration(self, packet: Any) -> Fraction:
         if packet.duration:
             return Fraction(packet.duration * self.stream.time_base)
-        rate = getattr(self.stream, "average_rate", None)
-        return 1 / rate if rate else Fraction(0)
+        return 1 / self._rate if self._rate else Fraction(0)
+
+    @property
+    def _rate(self) -> Fraction:
+        """Average frames per second; 0 if it is not known, or not video."""
+        return Fraction(getattr(self.stream, "average_rate", None) or 0)
 
     @property
     def promised(self) -> Fraction | None:

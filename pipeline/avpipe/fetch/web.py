@@ -1,0 +1,153 @@
+"""One URL through yt-dlp, in this process: run it in one that may die.
+
+yt-dlp takes a page, a stream or a plain file for what it is; it keeps what has arrived of a body
+whose length is not known, and an error page that calls itself a video. Whether the file is one is
+for the scan to say.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from avpipe.errors import FailureClass, RecordingFailed
+from avpipe.fetch.failures import classify
+from avpipe.fetch.guard import Guard
+from avpipe.fetch.options import Options
+
+_KEPT = (
+    "id", "title", "uploader", "uploader_id", "channel", "channel_id", "channel_url", "license",
+    "duration", "upload_date", "timestamp", "description", "categories", "tags", "language",
+    "age_limit", "availability", "view_count", "live_status", "extractor", "webpage_url",
+    "format", "format_id", "ext", "width", "height", "fps", "vcodec", "acodec", "abr", "vbr", "asr",
+    "audio_channels", "dynamic_range", "filesize", "filesize_approx",
+)  # fmt: skip
+"""What is kept of yt-dlp's information: no formats that were not taken, no headers, no paths."""
+_FIRST_BLOCK = 64
+"""Bytes of the first read; yt-dlp grows its blocks to what arrives in about a second."""
+_SOCKET_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file from the web."""
+
+    path: Path
+    info: Mapping[str, Any]
+    """What the site says of it (the keys of `_KEPT` that it has), and `yt_dlp`, the version."""
+
+
+def fetch(url: str, folder: Path, options: Options) -> Fetched:
+    """Downloads one URL into an empty folder.
+
+    Raises:
+        RecordingFailed: of any class in `avpipe.fetch.failures`, or `timeout`, `limit`, `disk`.
+    """
+    from yt_dlp import YoutubeDL
+    from yt_dlp.utils import YoutubeDLError
+
+    with Guard(folder, options) as guard:
+        try:
+            with YoutubeDL(_parameters(folder, options, guard)) as ydl:
+                info = ydl.extract_info(url)
+        except (YoutubeDLError, OSError) as error:
+            raise classify(error, url) from error
+    if "entries" in info:
+        info = next(iter(info["entries"]), {})
+    downloads = info.get("requested_downloads")
+    if not downloads:
+        raise RecordingFailed(FailureClass.UNREADABLE, f"there is no recording at {url}")
+    return Fetched(Path(downloads[0]["filepath"]), _facts(info))
+
+
+def _parameters(folder: Path, options: Options, guard: Guard) -> dict[str, Any]:
+    """Options of `yt_dlp.YoutubeDL`."""
+    from avpipe.media import ffmpeg
+
+    def admit(info: dict[str, Any], *, incomplete: bool) -> None:
+        """Called with what is known of a recording before it is downloaded."""
+        seconds = info.get("duration") or 0
+        if seconds > options.max_seconds:
+            raise RecordingFailed(
+                FailureClass.LIMIT,
+                f"it lasts {seconds:,.0f} s, the limit is {options.max_seconds:,.0f}",
+            )
+        if info.get("is_live"):
+            raise RecordingFailed(FailureClass.LIMIT, "it is live and has no end")
+        size = info.get("filesize") or 0
+        guard.check_bytes(size)
+        guard.check_disk(size)
+
+    parameters: dict[str, Any] = {
+        "paths": {"home": str(folder)},
+        "outtmpl": {"default": "media.%(ext)s"},
+        "format": options.format,
+        "noplaylist": True,
+        "playlist_items": "1",
+        "match_filter": admit,
+        "progress_hooks": [guard.progress],
+        "skip_unavailable_fragments": False,
+        "ffmpeg_location": str(ffmpeg.executable()),
+        "js_runtimes": {"deno": {}, "node": {}, "bun": {}, "quickjs": {}},
+        "retries": options.retries,
+        "fragment_retries": options.retries,
+        "extractor_retries": options.retries,
+        "socket_timeout": _SOCKET_SECONDS,
+        "buffersize": _FIRST_BLOCK,
+        "ratelimit": options.rate_limit_bytes,
+        "proxy": options.proxy,
+        "updatetime": False,
+        "quiet": True,
+        "noprogress": True,
+        "color": {"stdout": "no_color", "stderr": "no_color"},
+        "logger": _Silence(),
+        **_cookies(folder, options),
+    }
+    return parameters | options.ytdlp
+
+
+def _cookies(folder: Path, options: Options) -> dict[str, Any]:
+    """yt-dlp rewrites its cookie file, so every download has a copy that goes with its folder."""
+    if options.cookies_file:
+        private = folder / "cookies.txt"
+        shutil.copyfile(options.cookies_file, private)
+        private.chmod(0o600)
+        return {"cookiefile": str(private)}
+    if options.cookies_from_browser:
+        from yt_dlp import parse_options
+
+        parsed = parse_options(["--cookies-from-browser", options.cookies_from_browser])
+        return {"cookiesfrombrowser": parsed.ydl_opts["cookiesfrombrowser"]}
+    return {}
+
+
+def _facts(info: dict[str, Any]) -> dict[str, Any]:
+    from yt_dlp import YoutubeDL
+    from yt_dlp.version import __version__
+
+    plain = YoutubeDL.sanitize_info(info, remove_private_keys=True)
+    facts = {key: plain[key] for key in _KEPT if plain.get(key) is not None}
+    for key in ("webpage_url", "channel_url"):
+        if key in facts:
+            facts[key] = _without_password(facts[key])
+    return {**facts, "yt_dlp": __version__}
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+class _Silence:
+    """A logger that says nothing: what matters comes as an exception."""
+
+    def debug(self, message: str) -> None:
+        """Progress, one line at a time."""
+
+    def warning(self, message: str) -> None:
+        """What yt-dlp finds worth knowing."""
+
+    def error(self, message: str) -> None:
+        """What is raised as well."""

@@ -1,0 +1,141 @@
+"""download: the recording's media file, as its source has it.
+
+In:  the recording's URL, or a folder or file on this machine.
+Out: `media.<ext>`, `scan.json` (what it holds) and `info.sidecar.json` (what its site says of it).
+
+A file that is not whole is fetched once more: the very same bytes again mean that the source is
+broken, other bytes that the way was.
+"""
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from avpipe.errors import FailureClass, RecordingFailed, UsageError
+from avpipe.fetch import folder
+from avpipe.fetch.options import Options
+from avpipe.fetch.web import fetch
+from avpipe.media import Scan, scan
+from avpipe.stages import Facts, Job, Pool
+
+NEEDS: tuple[str, ...] = ()
+POOL: Pool = "net"
+VERSION = 1
+Config = Options
+
+_SHORTER_SECONDS = 2.0
+_SHORTER_SHARE = 0.02
+"""A site rounds the duration it announces: less than this is not missing."""
+
+
+def tool(config: Options) -> Facts:
+    """Nothing: a download is kept whatever made it."""
+    return {}
+
+
+def run(job: Job) -> Facts:
+    """Fetches, scans and keeps the media file.
+
+    Raises:
+        RecordingFailed: of every class but `no_video` and `no_audio`.
+        UsageError: the recording has no source.
+    """
+    url = job.recording.url
+    if not url:
+        raise UsageError(f"{job.recording.id} has no url, and its dataset no source")
+    if url.startswith(("http://", "https://")):
+        found = _from_web(job, url)
+    else:
+        found = _from_folder(job, Path(url))
+    found.scan.write(job.out)
+    text = json.dumps(found.info, indent=1, sort_keys=True, ensure_ascii=False)
+    (job.out / "info.sidecar.json").write_text(text + "\n")
+    return {
+        "url": url,
+        "bytes": found.scan.bytes,
+        "sha256": found.sha256,
+        "format_id": found.info.get("format_id"),
+        "licence": found.info.get("license"),
+        "yt_dlp": found.info.get("yt_dlp"),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A media file, and what is known of it."""
+
+    path: Path
+    info: Mapping[str, Any]
+    scan: Scan
+    sha256: str
+    failure: FailureClass | None
+    """Why it cannot be used."""
+    reason: str
+
+
+def _from_web(job: Job, url: str) -> _Found:
+    with _partial_folder(job) as place:
+        found = _attempt(url, place / "first", job.config)
+        if found.failure:
+            again = _attempt(url, place / "second", job.config)
+            if again.failure:
+                same = found.sha256 == again.sha256
+                raise RecordingFailed(again.failure, again.reason, permanent=same)
+            found = again
+        found.path.rename(_target(job, found.path))
+    return found
+
+
+@contextmanager
+def _partial_folder(job: Job) -> Iterator[Path]:
+    """Where files arrive, on the file system of the store; it goes with what did not arrive."""
+    with tempfile.TemporaryDirectory(prefix="partial-", dir=job.out) as place:
+        yield Path(place)
+
+
+def _attempt(url: str, place: Path, options: Options) -> _Found:
+    place.mkdir()
+    fetched = fetch(url, place, options)
+    return _examine(fetched.path, fetched.info, options)
+
+
+def _from_folder(job: Job, place: Path) -> _Found:
+    source = folder.find(place, job.recording)
+    target = _target(job, source)
+    folder.link(source, target)
+    found = _examine(target, {"extractor": "folder", "file": source.name}, job.config)
+    if found.failure:
+        raise RecordingFailed(found.failure, found.reason, permanent=True)
+    return found
+
+
+def _target(job: Job, source: Path) -> Path:
+    """`media.<ext>` with the extension of the source, if it is one."""
+    extension = source.suffix.lower()
+    return job.out / f"media{extension if re.fullmatch(r'[.][a-z0-9]{1,8}', extension) else ''}"
+
+
+def _examine(path: Path, info: Mapping[str, Any], options: Options) -> _Found:
+    """Scans the file, and compares it with what its site announced."""
+    found = scan(path, options.limits)
+    failure, reason = None, ""
+    if found.verdict != "good":
+        failure, reason = FailureClass(found.verdict), found.reason
+    elif _is_shorter(found.end_seconds, info.get("duration")):
+        failure = FailureClass.TRUNCATED
+        reason = f"it ends at {found.end_seconds:.1f} s, its site announced {info['duration']} s"
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return _Found(path, info, found, digest, failure, reason)
+
+
+def _is_shorter(seconds: float, announced: float | None) -> bool:
+    """True if more is missing than the rounding of an announced duration explains."""
+    allowed = max(_SHORTER_SECONDS, _SHORTER_SHARE * (announced or 0))
+    return announced is not None and announced - seconds > allowed
