@@ -192,6 +192,7 @@ def _start(slots: Mapping[Pool, int]) -> Any:
                     "resources": {pool: 1},
                     "env": env,
                     "memory_limit": 0,
+                    "silence_logs": logging.CRITICAL,
                     "dashboard": False,
                     "host": "127.0.0.1",
                 },

@@ -12,7 +12,7 @@ from avpipe.errors import DatasetError, UsageError
 from avpipe.shards.catalogue import INDEX, NAME, read_catalogue, shard_name
 from avpipe.shards.index import read_index
 from avpipe.shards.layout import kind
-from avpipe.shards.publish import locate, sha256
+from avpipe.shards.publish import has_digest, locate
 from avpipe.shards.reader import OpenShards
 from avpipe.timegrid import sample_count, sample_range
 from avpipe.types import Clip, Float32, Keypoints, Segment, Topology
@@ -42,9 +42,7 @@ class Dataset:
         if INDEX not in self.manifest.files:
             raise DatasetError(f"{path / NAME} lists no {INDEX}: build the dataset again")
         self._digest = self.manifest.files[INDEX]["sha256"]
-        self._table = read_index(
-            locate(path / INDEX, self._digest, lambda file, digest: sha256(file) == digest)
-        )
+        self._table = read_index(locate(path / INDEX, self._digest, has_digest))
         self._shards = OpenShards(path, self.manifest)
 
     def __len__(self) -> int:

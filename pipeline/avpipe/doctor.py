@@ -51,7 +51,7 @@ def _ffmpeg() -> Iterator[Finding]:
     from avpipe.media import ffmpeg
 
     try:
-        found = f"{ffmpeg.identity()['version']} ({ffmpeg.executable()})"
+        found = f"{ffmpeg.identity()['ffmpeg']} ({ffmpeg.executable()})"
         yield Finding("ffmpeg with libx264 and soxr", "ok", found)
     except AvpipeError as error:
         yield Finding("ffmpeg with libx264 and soxr", "missing", "", str(error))

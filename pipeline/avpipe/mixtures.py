@@ -19,15 +19,19 @@ Loudness, silence and other mixing protocols: `avpipe.separation.mixing`.
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from avpipe.errors import UsageError
 from avpipe.types import Clip
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from avpipe.dataset import Dataset
 
 Item = dict[str, Any]
+Integers = npt.NDArray[np.int64]
 
 
 class Mixtures(torch.utils.data.Dataset[Item]):
@@ -56,9 +60,9 @@ class Mixtures(torch.utils.data.Dataset[Item]):
         has_audio = index["fields"].str.split(",").map(lambda fields: "audio" in fields)
         windows = np.where(has_audio.to_numpy(dtype=bool), windows, 0)
         self._clip_of = np.repeat(np.arange(len(index)), windows)
-        self._category = index["category"].to_numpy(dtype=str)[self._clip_of]
-        self._recording = index["recording"].to_numpy(dtype=str)[self._clip_of]
-        found = len(np.unique(self._recording))
+        self._category, categories = _codes(index["category"], self._clip_of)
+        self._recording, found = _codes(index["recording"], self._clip_of)
+        self._windows_of = [np.flatnonzero(self._category == c) for c in range(categories)]
         if found < mix:
             raise UsageError(
                 f"mixtures of {mix} need {mix} recordings with {seconds} s of audio in one"
@@ -88,12 +92,13 @@ class Mixtures(torch.utils.data.Dataset[Item]):
         are no more, of other recordings."""
         chosen = [i]
         while len(chosen) < self.mix:
-            free = ~np.isin(self._recording, self._recording[chosen])
-            other = free & ~np.isin(self._category, self._category[chosen])
-            candidates = np.flatnonzero(other if other.any() else free)
-            category = random.choice(np.unique(self._category[candidates]))
-            same = candidates[self._category[candidates] == category]
-            chosen.append(int(random.choice(same)))
+            used = self._category[chosen]
+            free = [c for c in range(len(self._windows_of)) if c not in used]
+            if free:
+                windows = self._windows_of[random.choice(free)]
+            else:
+                windows = np.flatnonzero(~np.isin(self._recording, self._recording[chosen]))
+            chosen.append(int(random.choice(windows)))
         return chosen
 
     def _window(self, window: int, random: np.random.Generator) -> Clip:
@@ -117,3 +122,9 @@ class Mixtures(torch.utils.data.Dataset[Item]):
             "confidence": torch.from_numpy(confidence),
             "filled": torch.from_numpy(filled),
         }
+
+
+def _codes(names: "pd.Series[str]", clips: Integers) -> tuple[Integers, int]:
+    """A number for the name of each of the clips, and how many different names they have."""
+    unique, codes = np.unique(names.to_numpy(dtype=str)[clips], return_inverse=True)
+    return codes, len(unique)

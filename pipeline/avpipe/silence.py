@@ -31,7 +31,7 @@ class SilenceThresholds:
     """A silence ends with a frame louder than this."""
     close_db: float = -36.0
     """A sound ends with a frame softer than this."""
-    floor_dbfs: float = -70.0
+    floor_dbfs: float = -80.0
     """Below this (full scale) a frame is silent in any recording."""
     min_silence_seconds: float = 2.0
     """Shorter silences are rests within the music."""
@@ -87,9 +87,7 @@ def frame_power(audio: npt.NDArray[Any], fps: float, sample_rate: int) -> Floats
     audio = np.asarray(audio)
     scale = float(np.iinfo(audio.dtype).max) + 1 if audio.dtype.kind == "i" else 1.0
     frames = frame_count(len(audio) / exact(sample_rate), fps)
-    samples_per_frame = sample_rate / exact(fps)
-    at = np.arange(frames) * samples_per_frame.numerator // samples_per_frame.denominator
-    at = np.r_[at, len(audio)]
+    at = np.r_[(np.arange(frames) * (sample_rate / fps)).astype(np.int64), len(audio)]
     power = np.zeros(frames)
     for first in range(0, frames, _BLOCK_FRAMES):
         edges = at[first : first + _BLOCK_FRAMES + 1]

@@ -109,12 +109,12 @@ class Store:
             document: what the key is the hash of.
             facts: what is worth knowing about this run (JSON).
         """
-        files = {
+        files: dict[str, dict[str, Any]] = {
             path.name: {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
             for path in sorted(folder.iterdir())
         }
         artifact = Artifact(
-            stage, key, content_digest(files), sum(int(f["bytes"]) for f in files.values())
+            stage, key, content_digest(files), sum(f["bytes"] for f in files.values())
         )
         provenance = {
             "format": 1,

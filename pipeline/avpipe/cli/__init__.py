@@ -8,7 +8,6 @@ everything else to stderr.
 
 import sys
 
-import click
 import typer
 
 from avpipe.cli import build, datasets, facts, maintenance, output
@@ -19,7 +18,6 @@ app = typer.Typer(
     help="Audio-visual music datasets: from a list of ids to verified HDF5 shards, and separators"
     " trained on them.",
     epilog="Start with: avpipe build demo",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -27,6 +25,14 @@ app = typer.Typer(
 )
 for group in (build, facts, datasets, maintenance):
     group.register(app)
+
+
+_Refused: type[Exception] = next(
+    cls
+    for cls in typer.BadParameter.__mro__
+    if issubclass(cls, Exception) and cls.__name__ == "ClickException"
+)
+"""What a wrong command line raises (typer brings its own click in some versions)."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -37,16 +43,14 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str] | None = None) -> int:
     """Runs a command and returns its exit status."""
     try:
-        status = app(arguments, standalone_mode=False)
+        status = app(arguments or sys.argv[1:] or ["--help"], standalone_mode=False)
         return status if isinstance(status, int) else 0
-    except click.exceptions.NoArgsIsHelpError:
-        return 0
-    except click.ClickException as error:
+    except _Refused as error:
         context = getattr(error, "ctx", None)
         where = f"; see {context.command_path} --help" if context else ""
-        output.error(f"{error.format_message()}{where}")
+        output.error(f"{str(error).rstrip('.')}{where}")
         return 2
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         output.error("interrupted")
         return 1
     except Locked as error:

@@ -33,6 +33,10 @@ Setting = Annotated[
 Retry = Annotated[
     bool, typer.Option("--retry-failed", help="Also try again what failed permanently.")
 ]
+SkipBadRows = Annotated[
+    bool,
+    typer.Option("--skip-bad-rows", help="Leave out wrong rows of the list and name them."),
+]
 MaxFailed = Annotated[
     str | None,
     typer.Option(metavar="N|P%", help="Exit 3 if more than this many recordings failed."),
@@ -64,6 +68,7 @@ def build(
     offline: Offline = False,
     setting: Setting = None,
     retry_failed: Retry = False,
+    skip_bad_rows: SkipBadRows = False,
     max_failed: MaxFailed = None,
     json: output.Json = False,
 ) -> int:
@@ -76,8 +81,9 @@ def build(
     from avpipe.cluster import read_profile
 
     request = _request(
-        dataset, out, detector, source, ids, limit, fields, until, offline, setting, retry_failed
-    )
+        dataset, out, detector, source, ids, limit, fields, until, offline, setting, retry_failed,
+        skip_bad_rows,
+    )  # fmt: skip
     allowed = _allowed(max_failed, len(request.selected()))
     profile = read_profile(cluster)
     with watch() as observer:
@@ -106,6 +112,7 @@ def plan(
     offline: Offline = False,
     setting: Setting = None,
     retry_failed: Retry = False,
+    skip_bad_rows: SkipBadRows = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each stage runs.")] = False,
     json: output.Json = False,
 ) -> int:
@@ -116,8 +123,9 @@ def plan(
     from avpipe.build import plan as make
 
     request = _request(
-        dataset, out, detector, source, ids, limit, fields, until, offline, setting, retry_failed
-    )
+        dataset, out, detector, source, ids, limit, fields, until, offline, setting, retry_failed,
+        skip_bad_rows,
+    )  # fmt: skip
     report = make(request)
     if json:
         output.document(report.as_json())
@@ -148,11 +156,14 @@ def _request(
     offline: bool,
     setting: list[str] | None,
     retry_failed: bool,
+    skip_bad_rows: bool,
 ) -> "Request":
     from avpipe.build import Request
     from avpipe.manifest import read_manifest
 
-    manifest = read_manifest(dataset)
+    manifest = read_manifest(dataset, skip_bad_rows=skip_bad_rows)
+    for problem in manifest.skipped:
+        output.error(str(problem))
     settings = parse_settings(setting or [])
     if detector is not None:
         settings.setdefault("detect", {})["detector"] = detector

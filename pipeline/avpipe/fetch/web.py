@@ -25,7 +25,7 @@ _KEPT = (
     "audio_channels", "dynamic_range", "filesize", "filesize_approx",
 )  # fmt: skip
 """What is kept of yt-dlp's information: no formats that were not taken, no headers, no paths."""
-_FIRST_BLOCK = 64
+_FIRST_BLOCK = 16
 """Bytes of the first read; yt-dlp grows its blocks to what arrives in about a second."""
 _SOCKET_SECONDS = 20.0
 

@@ -3,14 +3,31 @@
     read_manifest("solos")            a name in `manifests/`, or the path of a manifest
     check("mine.toml")                every problem of a manifest, instead of the first
     locate(manifest, recording)       where a recording's media is
+    import_list("ids.txt")            a manifest made of somebody's list
+    overlap(first, second)            the videos that two datasets share
 
 A manifest comes from a stranger: it is checked against `schemas/manifest.schema.json`, ids and
 categories must be safe as names of files and HDF5 groups, and every problem is one line that says
 file, row, key, value and what is allowed.
 """
 
-from avpipe.manifest.location import locate
+from avpipe.manifest.importing import Imported, import_list
+from avpipe.manifest.location import locate, video_id
 from avpipe.manifest.model import Manifest, Problem
-from avpipe.manifest.reading import check, names, read_manifest
+from avpipe.manifest.reading import check, names, read_definition, read_manifest
+from avpipe.manifest.shared import Shared, overlap
 
-__all__ = ["Manifest", "Problem", "check", "locate", "names", "read_manifest"]
+__all__ = [
+    "Imported",
+    "Manifest",
+    "Problem",
+    "Shared",
+    "check",
+    "import_list",
+    "locate",
+    "names",
+    "overlap",
+    "read_definition",
+    "read_manifest",
+    "video_id",
+]

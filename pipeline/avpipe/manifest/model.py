@@ -58,10 +58,18 @@ class Manifest:
     homepage: str | None = None
     notes: str | None = None
     """What a user should know: differences from the publication, where to get a list."""
+    bring_list: str | None = None
+    """Where a user gets the list of a dataset whose list cannot be shipped; None if it is."""
     categories: tuple[str, ...] = ()
-    """The declared categories in their order, or those that occur, in the order of the list."""
+    """The declared categories, or else those that occur, in the order of the list."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Label of the source -> category, for importing a list (AudioSet's `/m/...`)."""
+    split: Mapping[str, Any] = field(default_factory=dict)
+    """Rule that gave recordings without a published split theirs: `parts`, `by`, `seed`."""
     allow_missing: tuple[str, ...] = ()
     """What a recording may lack without failing: `audio`, `video`."""
+    list_file: Path | None = None
+    """The CSV file; None if `bring_list`."""
     serve: Path | None = None
     """Folder of shipped media that a build serves on a loopback web server while it runs; a row's
     relative `url` is relative to it."""

@@ -3,14 +3,15 @@
 import difflib
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from avpipe import resources
 from avpipe.errors import ManifestError, UsageError
-from avpipe.manifest import schema
+from avpipe.manifest import schema, splits
 from avpipe.manifest.model import Manifest, Problem
-from avpipe.manifest.rows import RowReader
+from avpipe.manifest.rows import RowParser, read_rows
 from avpipe.manifest.words import bad_source
 from avpipe.types import Recording
 
@@ -51,17 +52,40 @@ def read_manifest(dataset: str | Path, *, skip_bad_rows: bool = False) -> Manife
             instead of refusing the manifest.
 
     Raises:
-        UsageError: there is no such dataset.
+        UsageError: there is no such dataset, or its list has to be imported first.
         ManifestError: it is wrong; one line that names file, row, key, value and what is allowed.
     """
-    manifest, wrong_toml, wrong_rows = _read(find(dataset))
-    wrong = wrong_toml if skip_bad_rows else [*wrong_toml, *wrong_rows]
-    if not wrong and manifest is not None and not manifest.recordings:
-        wrong = wrong_rows
-    if wrong or manifest is None:
-        more = f" (and {len(wrong) - 1} more: avpipe manifest check)" if len(wrong) > 1 else ""
-        raise ManifestError(f"{wrong[0]}{more}")
-    return manifest
+    definition = read_definition(dataset)
+    if definition.bring_list is not None:
+        raise UsageError(
+            f"{definition.name} comes without its list ({definition.bring_list}); with the list:"
+            f" avpipe manifest import LIST --like {definition.name}"
+        )
+    recordings, wrong = _rows(definition)
+    if wrong and not (skip_bad_rows and recordings):
+        raise ManifestError(_one_line(wrong))
+    if definition.split:
+        recordings = splits.fill(recordings, definition.split)
+    return replace(
+        definition,
+        recordings=tuple(recordings),
+        categories=definition.categories or tuple(dict.fromkeys(r.category for r in recordings)),
+        skipped=tuple(wrong),
+    )
+
+
+def read_definition(dataset: str | Path) -> Manifest:
+    """What the TOML file says, without its recordings.
+
+    Raises:
+        UsageError: there is no such dataset.
+        ManifestError: the file is wrong.
+    """
+    path = find(dataset)
+    text, values = _toml(path)
+    if wrong := _wrong(path, text, values):
+        raise ManifestError(_one_line(wrong))
+    return _definition(path, values)
 
 
 def check(dataset: str | Path) -> list[Problem]:
@@ -71,26 +95,29 @@ def check(dataset: str | Path) -> list[Problem]:
         UsageError: there is no such dataset.
         ManifestError: a file cannot be read as TOML or CSV at all.
     """
-    _, wrong_toml, wrong_rows = _read(find(dataset))
-    return [*wrong_toml, *wrong_rows]
-
-
-def _read(path: Path) -> tuple[Manifest | None, list[Problem], list[Problem]]:
-    """The manifest without its wrong rows, the problems of the TOML, those of the rows.
-
-    The manifest is None if the TOML file has problems.
-    """
+    path = find(dataset)
     text, values = _toml(path)
-    wrong = schema.problems(values, text, path) or _beyond_schema(path, values)
-    if wrong:
-        return None, wrong, []
-    declared = values.get("categories", [])
-    reader = RowReader(
-        path.parent / values["recordings"], categories=declared, serves="serve" in values
+    if wrong := _wrong(path, text, values):
+        return wrong
+    definition = _definition(path, values)
+    return [] if definition.bring_list is not None else _rows(definition)[1]
+
+
+def _one_line(wrong: Sequence[Problem]) -> str:
+    more = f" (and {len(wrong) - 1} more: avpipe manifest check)" if len(wrong) > 1 else ""
+    return f"{wrong[0]}{more}"
+
+
+def _rows(definition: Manifest) -> tuple[list[Recording], list[Problem]]:
+    assert definition.list_file is not None
+    parser = RowParser(
+        str(definition.list_file),
+        categories=definition.categories,
+        serves=definition.serve is not None,
     )
-    recordings = reader.read()
-    manifest = _manifest(path, values, recordings, reader.problems)
-    return manifest, [], reader.problems
+    grouped_by = definition.split.get("by")
+    recordings = read_rows(definition.list_file, parser, (grouped_by,) if grouped_by else ())
+    return recordings, parser.problems
 
 
 def _toml(path: Path) -> tuple[str, dict[str, Any]]:
@@ -105,18 +132,22 @@ def _toml(path: Path) -> tuple[str, dict[str, Any]]:
         raise ManifestError(f"{path}: not TOML: {error}") from error
 
 
-def _beyond_schema(path: Path, values: dict[str, Any]) -> list[Problem]:
-    """What a JSON Schema cannot say: the source's form, and that the files are there."""
-    found = []
+def _wrong(path: Path, text: str, values: dict[str, Any]) -> list[Problem]:
+    """What the schema finds, or else what a JSON Schema cannot say."""
+    if found := schema.problems(values, text, path):
+        return found
+    reasons: list[tuple[str, str]] = []
     if "source" in values and (reason := bad_source(values["source"])):
-        found.append(Problem(str(path), None, "source", values["source"], reason))
+        reasons.append(("source", reason))
+    if ("recordings" in values) == ("bring_list" in values):
+        reasons.append(("recordings", "is missing; it is required: the CSV file of the recordings"))
     for key in ("recordings", "serve", "reference"):
-        if key not in values:
-            continue
-        reason = _bad_path(path.parent, values[key], folder=key == "serve")
-        if reason:
-            found.append(Problem(str(path), None, key, values[key], reason))
-    return found
+        if key in values and (reason := _bad_path(path.parent, values[key], folder=key == "serve")):
+            reasons.append((key, reason))
+    shares = values.get("split", {}).get("parts", {"all": 1})
+    if abs(sum(shares.values()) - 1) > 1e-6:
+        reasons.append(("split", f"the shares in parts add up to {sum(shares.values()):g}, not 1"))
+    return [Problem(str(path), None, key, values.get(key), reason) for key, reason in reasons]
 
 
 def _bad_path(base: Path, relative: str, *, folder: bool) -> str | None:
@@ -128,34 +159,34 @@ def _bad_path(base: Path, relative: str, *, folder: bool) -> str | None:
     return None if path.is_file() else f"there is no file {path}"
 
 
-def _manifest(
-    path: Path, values: dict[str, Any], recordings: Sequence[Recording], skipped: list[Problem]
-) -> Manifest:
-    occurring = dict.fromkeys(recording.category for recording in recordings)
+def _definition(path: Path, values: dict[str, Any]) -> Manifest:
+    base = path.parent.resolve()
     source = values.get("source")
     if source is not None and source != "youtube" and "://" not in source:
-        source = str((path.parent / Path(source).expanduser()).resolve())
+        source = str((base / Path(source).expanduser()).resolve())
+    plain = ("name", "title", "licence", "citation", "fps", "sample_rate")
+    optional = (
+        "list_licence",
+        "homepage",
+        "notes",
+        "bring_list",
+        "labels",
+        "split",
+        "keep",
+        "require_licence",
+        "published",
+    )
     return Manifest(
         path=path.resolve(),
-        name=values["name"],
-        title=values["title"],
-        licence=values["licence"],
-        citation=values["citation"],
-        recordings=tuple(recordings),
-        fps=values["fps"],
-        sample_rate=values["sample_rate"],
-        fields=tuple(values["fields"]),
+        recordings=(),
         source=source,
-        list_licence=values.get("list_licence"),
-        homepage=values.get("homepage"),
-        notes=values.get("notes"),
-        categories=tuple(values.get("categories", occurring)),
+        fields=tuple(values["fields"]),
+        categories=tuple(values.get("categories", ())),
         allow_missing=tuple(values.get("allow_missing", ())),
-        serve=(path.parent / values["serve"]).resolve() if "serve" in values else None,
-        keep=values.get("keep", "source"),
-        require_licence=values.get("require_licence"),
-        reference=(path.parent / values["reference"]).resolve() if "reference" in values else None,
-        published=values.get("published", {}),
+        list_file=base / values["recordings"] if "recordings" in values else None,
+        serve=base / values["serve"] if "serve" in values else None,
+        reference=base / values["reference"] if "reference" in values else None,
         tables={name: values[name] for name in schema.stage_tables() if name in values},
-        skipped=tuple(skipped),
+        **{key: values[key] for key in plain},
+        **{key: values[key] for key in optional if key in values},
     )

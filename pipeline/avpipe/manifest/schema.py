@@ -15,6 +15,8 @@ from typing import Any
 from avpipe import resources
 from avpipe.manifest.model import Problem
 
+_PARAMETERS = "#/$defs/parameters"
+
 _TYPES = {
     "string": "text in quotes",
     "number": "a number",
@@ -34,7 +36,7 @@ def schema() -> dict[str, Any]:
 
 def stage_tables() -> list[str]:
     """Names of the tables of parameters: the stages, and `limits`."""
-    return [name for name, about in schema()["properties"].items() if "$ref" in about]
+    return [n for n, about in schema()["properties"].items() if about.get("$ref") == _PARAMETERS]
 
 
 def problems(values: Mapping[str, Any], text: str, path: Path) -> list[Problem]:

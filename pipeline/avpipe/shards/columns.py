@@ -1,6 +1,5 @@
 """Reads the columns of one recording from its artifacts: its segments, one after the other."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from avpipe.errors import DatasetError
+from avpipe.keypoints import files
 from avpipe.shards.layout import kind
 from avpipe.shards.members import DatasetFacts, Member
 from avpipe.timegrid import sample_count, sample_range
@@ -49,25 +49,21 @@ def _audio(path: Path, facts: DatasetFacts, member: Member) -> npt.NDArray[np.in
 
 
 def _keypoints(folder: Path, field: str, facts: DatasetFacts, member: Member) -> Arrays:
-    topology = facts.topologies[field]
-    named = json.loads((folder / "interpolate.json").read_text(encoding="utf-8"))["fields"]
-    if named.get(field) != topology.name:
+    wanted = facts.topologies[field].name
+    found = files.read_summary(folder / "interpolate.json").fields.get(field)
+    if found != wanted:
         raise DatasetError(
-            f"{member.id}: {field} is {named.get(field)}, the dataset's is {topology.name}:"
-            " one dataset has one topology a field, detect all recordings with one detector"
+            f"{member.id}: {field} is {found}, the dataset's is {wanted}: one dataset has one"
+            " topology a field, detect all recordings with one detector"
         )
-    arrays = {}
-    for name, shape in {"xy": (len(topology), 2), "confidence": (len(topology),)}.items():
-        arrays[name] = _rows(folder / f"{field}_{name}.npy", shape, np.float32, member)
-    arrays["filled"] = _rows(folder / f"{field}_filled.npy", (len(topology),), np.bool_, member)
-    return arrays
-
-
-def _rows(path: Path, shape: tuple[int, ...], dtype: Any, member: Member) -> npt.NDArray[Any]:
-    whole = np.load(path, mmap_mode="r", allow_pickle=False)
-    if whole.shape != (member.frames, *shape) or whole.dtype != dtype:
+    whole = files.load(folder, field, wanted)
+    if len(whole) != member.frames or whole.filled is None:
         raise DatasetError(
-            f"{member.id}: {path.name} is {whole.dtype} {whole.shape}, expected"
-            f" {np.dtype(dtype)} {(member.frames, *shape)}: delete {path.parent} and build again"
+            f"{member.id}: {field} has {len(whole)} frames, not {member.frames}, or was not"
+            f" interpolated: delete {folder} and build again"
         )
-    return np.concatenate([whole[s.start : s.stop] for s in member.segments])
+    arrays = {"xy": whole.xy, "confidence": whole.confidence, "filled": whole.filled}
+    return {
+        name: np.concatenate([array[s.start : s.stop] for s in member.segments])
+        for name, array in arrays.items()
+    }

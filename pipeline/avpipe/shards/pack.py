@@ -6,6 +6,7 @@ go the files that nothing lists. Until `MANIFEST.json` is replaced, the dataset 
 `avpipe.dataset` reads it; the next `pack` takes over the shards that were complete.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from avpipe.shards.index import index_bytes
 from avpipe.shards.layout import columns
 from avpipe.shards.members import DatasetFacts, Member, by_field, counts
 from avpipe.shards.open import is_shard
-from avpipe.shards.publish import published, retire, sha256, sync
+from avpipe.shards.publish import has_digest, published, retire
 from avpipe.shards.write import Entry, ShardJob, describe, shard_key, write_shard
 
 TARGET_BYTES = 512 * 2**20
@@ -48,7 +49,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class PackResult:
-    """What `pack` did: paths below the dataset's folder."""
+    """What `pack` did with shards: paths below the dataset's folder."""
 
     written: tuple[str, ...]
     reused: tuple[str, ...]
@@ -87,10 +88,11 @@ def pack(
     files = dict(todo.reused) | dict(zip(names, run(todo.jobs), strict=True))
 
     index = index_bytes(facts, members, todo.assignment)
-    if INDEX in before.files:
-        retire(out / INDEX, before.files[INDEX]["sha256"], _has_digest)
+    digest = hashlib.sha256(index).hexdigest()
+    if INDEX in before.files and before.files[INDEX]["sha256"] != digest:
+        retire(out / INDEX, before.files[INDEX]["sha256"], has_digest)
     _replace(out / INDEX, index)
-    files[INDEX] = {"bytes": len(index), "sha256": sha256(out / INDEX)}
+    files[INDEX] = {"bytes": len(index), "sha256": digest}
     _replace(out / NAME, manifest_bytes(facts, members, todo.assignment, files))
     removed = tuple(_sweep(out, files))
     return PackResult(tuple(names), tuple(sorted(todo.reused)), removed)
@@ -161,10 +163,6 @@ def _bytes(member: Member, facts: DatasetFacts) -> int:
     return total
 
 
-def _has_digest(path: Path, digest: str) -> bool:
-    return sha256(path) == digest
-
-
 def _replace(path: Path, content: bytes) -> None:
     if path.is_file() and path.read_bytes() == content:
         return
@@ -179,8 +177,8 @@ def _sweep(out: Path, listed: Mapping[str, Entry]) -> Iterator[str]:
             name = _below(out, path)
             if _OURS.fullmatch(path.name) and name not in listed and path.is_file():
                 path.unlink()
-                yield name
-        sync(folder) if folder.is_dir() else None
+                if not path.name.startswith("."):
+                    yield name
 
 
 def _below(out: Path, path: Path) -> str:

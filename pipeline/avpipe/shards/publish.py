@@ -30,8 +30,9 @@ def published(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         sync(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise DatasetError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:
@@ -47,6 +48,11 @@ def sha256(path: Path) -> str:
     """Digest of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def has_digest(path: Path, digest: str) -> bool:
+    """Whether a file has that sha256."""
+    return sha256(path) == digest
 
 
 def retired(path: Path, digest: str) -> Path:

@@ -40,14 +40,18 @@ def verify(out: Path) -> Verification:
     try:
         catalogue = read_catalogue(out)
     except DatasetError as error:
-        return Verification(1, ({"path": NAME, "problem": str(error)},))
-    problems = [*_manifest_problems(out), *_file_problems(out, catalogue)]
+        return _verification(1, [(NAME, str(error))])
+    if problems := [*_manifest_problems(out)]:
+        return _verification(1, problems)
+    problems = [*_file_problems(out, catalogue)]
     broken = {path for path, _ in problems}
     problems += _index_problems(out, catalogue, broken)
     problems += _extra_files(out, catalogue)
-    return Verification(
-        1 + len(catalogue.files), tuple({"path": p, "problem": text} for p, text in problems)
-    )
+    return _verification(1 + len(catalogue.files), problems)
+
+
+def _verification(checked: int, problems: list[tuple[str, str]]) -> Verification:
+    return Verification(checked, tuple({"path": p, "problem": text} for p, text in problems))
 
 
 def _manifest_problems(out: Path) -> Found:

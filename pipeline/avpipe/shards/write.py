@@ -5,11 +5,9 @@ bytes. The file is closed, opened again and checked before it gets its name.
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from avpipe.errors import DatasetError
 from avpipe.shards.check import crc32, shard_problems

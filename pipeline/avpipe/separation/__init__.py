@@ -1,0 +1,53 @@
+"""Separators of the papers: made by name, or loaded from a published checkpoint.
+
+    net = separation.create("sop", visual="resnet18")
+    unet = separation.load_public_checkpoint("sop-unet7", "sound_best.pth")
+
+One family a file in `separators/`; the folder is the registry. Nothing here imports torch until a
+separator is made.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avpipe.separation import separators
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from avpipe.separation.interface import Separator
+
+__all__ = ["create", "load_public_checkpoint", "names"]
+
+
+def names() -> tuple[str, ...]:
+    """All separators."""
+    return separators.names()
+
+
+def create(name: str, **options: Any) -> "Separator":
+    """A fresh separator; `options` are the fields of its module's `Config`.
+
+    Raises:
+        UsageError: unknown name or option.
+        ToolMissing: torch is not installed, or pretrained weights cannot be had.
+    """
+    return separators.create(name, options)
+
+
+def load_public_checkpoint(name: str, source: "str | Path | Mapping[str, Tensor]") -> "nn.Module":
+    """The network `name` of a published project with its weights, in eval mode.
+
+    Args:
+        name: project and network, e.g. `sop-unet7`; an unknown one is an error that lists all.
+        source: a checkpoint file, or its tensors under the original project's key names.
+
+    The network takes the floating type of the tensors.
+
+    Raises:
+        UsageError: unknown name, or keys and shapes that are not those of `name`.
+    """
+    from avpipe.separation.checkpoints import load
+
+    return load(name, source)

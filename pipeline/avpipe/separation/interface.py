@@ -1,0 +1,163 @@
+"""What every separator offers to training, evaluation and use.
+
+A separator gives one stem per source it is shown (`output == "sources"`: frames, keypoints or a
+category of each) or one per class it knows (`output == "classes"`: 13 instruments, labels at
+most). The trainer's step is the same for all:
+
+    example = net.example(mixture_BN, sources_BSN, context)
+    logits = net(example.mixture, context)
+    loss = (example.weight * elementwise(logits, example.target)).mean()
+
+where `elementwise` is a cross-entropy on the logits, or a distance between `net.activate(logits)`
+and the target. In examples and stems S is the number of sources shown, or of classes.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from avpipe.errors import UsageError
+from avpipe.separation import masks
+from avpipe.separation.spectrogram import FrontEnd
+
+Need = Literal["categories", "frames", "keypoints", "faces", "references"]
+
+
+class Context(NamedTuple):
+    """What is known of the sources of a batch besides the sound; `needs` names fields of it."""
+
+    categories: Tensor | None = None
+    """(B, S) int64 class of every source, -1 for an empty place; labels are made from it."""
+    frames: Tensor | None = None
+    """(B, S, T, 3, H, W) RGB, uint8 or float in [0, 1], in time order; zeros for an empty place."""
+    keypoints: Tensor | None = None
+    """(B, S, T, K, 3) x and y in px, and confidence; zeros for an empty place."""
+    faces: Tensor | None = None
+    """(B, S, T, 512) embeddings of the faces; zeros for an empty place."""
+    references: Tensor | None = None
+    """(B, S, N) the true sources; only bounds read them."""
+
+    def to(self, device: torch.device | str) -> "Context":
+        """The same on `device`."""
+        return Context(*(None if x is None else x.to(device, non_blocking=True) for x in self))
+
+    def get(self, need: Need) -> Tensor:
+        """The field `need`; a missing one is a UsageError."""
+        value: Tensor | None = getattr(self, need)
+        if value is None:
+            raise UsageError(f"this separator needs {need} of every source: the context has none")
+        return value
+
+    def labels(self, classes: int) -> Tensor:
+        """(B, classes) float32: 1 for every class that is present, 0 for the others."""
+        known = torch.arange(classes, device=self.get("categories").device)
+        return (self.get("categories").unsqueeze(-1) == known).any(1).float()
+
+    def present(self) -> Tensor:
+        """(B, S) bool: which places hold a source; by the frames if there are no categories."""
+        if self.categories is not None:
+            return self.categories >= 0
+        return self.get("frames").flatten(2).amax(-1) > 0
+
+
+class Example(NamedTuple):
+    """A mixture as the network reads it, and what it should answer."""
+
+    mixture: Tensor
+    """(B, F, T) magnitudes; complex for complex masks; (B, N) for waveform networks."""
+    target: Tensor
+    """What `activate(logits)` should be, in the logits' shape."""
+    weight: Tensor
+    """Of every element of the loss; broadcasts to the target."""
+
+
+class Separator(nn.Module, ABC):
+    """Anything that gives stems for a mixture."""
+
+    front_end: FrontEnd
+    """Holds the sample rate and the length of a training clip, `front_end.samples`. `separate`
+    takes that length, and others if the network can halve their frames often enough."""
+    output: Literal["sources", "classes"]
+    classes: tuple[str, ...] = ()
+    """Names of the classes in the order of the category indices; empty if it knows none."""
+    needs: frozenset[Need] = frozenset()
+    """Fields of the context it reads."""
+
+    @abstractmethod
+    def separate(self, mixture_BN: Tensor, context: Context) -> Tensor:
+        """Stems (B, S, N) of a mixture in [-1, 1], without gradient."""
+
+
+class Trainable(Separator):
+    """A separator with parameters."""
+
+    auxiliary_loss: Tensor | None = None
+    """Scalar to add to the loss of the step, set by `forward`; None: nothing to add."""
+
+    @abstractmethod
+    def example(self, mixture_BN: Tensor, sources_BSN: Tensor, context: Context) -> Example:
+        """Input and target of a batch; the sources add up to the mixture (before any clipping)."""
+
+    @abstractmethod
+    def forward(self, mixture: Tensor, context: Context) -> Tensor:
+        """Logits for `Example.mixture`."""
+
+    @abstractmethod
+    def activate(self, logits: Tensor) -> Tensor:
+        """Logits as masks or waveforms."""
+
+    @abstractmethod
+    def parts(self) -> dict[str, list[nn.Parameter]]:
+        """Every parameter under exactly one name: the papers give a learning rate per part."""
+
+    def by_class(self, sources_BSN: Tensor, context: Context) -> Tensor:
+        """Sources (B, S, N) summed into their classes (B, len(classes), N); absent ones are 0."""
+        return sum_by_class(sources_BSN, context.get("categories"), len(self.classes))
+
+
+class MaskSeparator(Trainable):
+    """A separator that multiplies the mixture's spectrogram by a mask per stem."""
+
+    mask: masks.Mask = "binary"
+    threshold: float = 0.5
+    """From which value on a bin belongs to the stem; ratio masks have none."""
+    energy_weighted: bool = False
+    """Louder bins weigh more in the loss (Zhao et al. 2018)."""
+    positive_weight: float = 1.0
+    """Of bins that belong to the stem, in the loss (thesis Eq. 5.1)."""
+
+    def example(self, mixture_BN: Tensor, sources_BSN: Tensor, context: Context) -> Example:
+        """See `Trainable.example`; the target is the ideal mask on the network's scale."""
+        if self.output == "classes":
+            sources_BSN = self.by_class(sources_BSN, context)
+        mixture = self.front_end.magnitude(self.front_end.stft(mixture_BN))
+        sources = self.front_end.magnitude(self.front_end.stft(sources_BSN))
+        target = masks.ideal(self.mask, sources, mixture)
+        weight = torch.ones_like(mixture).unsqueeze(1)
+        if self.energy_weighted:
+            weight = masks.energy_weight(mixture).unsqueeze(1)
+        if self.positive_weight != 1.0:
+            weight = weight * (1 + (self.positive_weight - 1) * target)
+        return Example(mixture, target, weight)
+
+    def activate(self, logits: Tensor) -> Tensor:
+        """Logits as masks in [0, 1]."""
+        return torch.sigmoid(logits)
+
+    @torch.no_grad()
+    def separate(self, mixture_BN: Tensor, context: Context) -> Tensor:
+        """Stems (B, S, N): the mixture's spectrogram, masked, with the mixture's phase."""
+        spectrum = self.front_end.stft(mixture_BN)
+        logits = self(self.front_end.magnitude(spectrum), context)
+        mask = self.front_end.from_scale(self.activate(logits))
+        mask = masks.decide(mask, self.mask, self.threshold)
+        return self.front_end.istft(mask * spectrum.unsqueeze(1), mixture_BN.shape[-1])
+
+
+def sum_by_class(sources_BSN: Tensor, categories_BS: Tensor, classes: int) -> Tensor:
+    """Sources summed into their classes (B, classes, N); category -1 is dropped."""
+    known = torch.arange(classes, device=categories_BS.device)
+    member = (known[:, None] == categories_BS[:, None, :]).to(sources_BSN.dtype)
+    return member @ sources_BSN
