@@ -64,6 +64,8 @@ _REFUSES_CLIENTS = ("youtube.com", "youtu.be", "youtube-nocookie.com")
 """Sites whose 403 or empty answer means this client at this hour, not this video."""
 _LOGIN_PAGE = re.compile(r"/(log-?in|sign-?in|auth|sso|session|accounts?|consent)\b", re.I)
 _ADDRESS = re.compile(r"https?://\S+")
+_NOT_SAID = re.compile(r"^\[[^]]*\] \S+: |https?://\S+|http error \d+: [\w ]*", re.I)
+"""What a message holds beside words: extractor and id, addresses, the phrase of a status."""
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _LONGEST = 300
 
@@ -78,7 +80,7 @@ def classify(error: BaseException, url: str) -> RecordingFailed:
     from yt_dlp.networking.exceptions import HTTPError
 
     message = _one_line(str(error))
-    said = _ADDRESS.sub("", message).lower()
+    said = _NOT_SAID.sub("", message).lower()
     causes = list(_causes(error))
     if any(isinstance(cause, OSError) and cause.errno in _FULL for cause in causes):
         return RecordingFailed(FailureClass.DISK, message)
