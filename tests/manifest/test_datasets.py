@@ -7,8 +7,9 @@ import pytest
 
 import avpipe
 from avpipe import resources
+from avpipe.dag import line
 from avpipe.errors import UsageError
-from avpipe.manifest import overlap, schema
+from avpipe.manifest import names, overlap, read_definition, schema
 from avpipe.manifest.location import video_id
 from avpipe.manifest.reference import read_reference
 
@@ -207,6 +208,11 @@ def test_a_list_without_published_split_is_split_by_recording(name):
     shares = Counter(r.split for r in manifest.recordings)
     assert set(shares) == {"train", "val", "test"}
     assert shares["train"] / len(manifest.recordings) == pytest.approx(0.8, abs=0.05)
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_line_has_every_field_and_parameter_of_a_shipped_manifest(name):
+    assert line(read_definition(name))[0].name == "download"
 
 
 def test_the_shipped_manifests_are_small():
