@@ -6,10 +6,12 @@ count of T frames is round(T * sample_rate / fps).
 """
 
 from fractions import Fraction
+from functools import lru_cache
 
 from avpipe.types import Segment
 
 
+@lru_cache
 def exact(rate: float | str | Fraction) -> Fraction:
     """A rate as a fraction: 25 -> 25, 29.97 -> 2997/100, "30000/1001" as it stands."""
     return Fraction(str(rate))

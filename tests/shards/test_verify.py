@@ -8,9 +8,9 @@ from pathlib import Path
 import h5py
 import pytest
 
-from avpipe.shards import pack, verify
+from avpipe.shards import pack, repair, verify
 from avpipe.shards.check import shard_problems
-from avpipe.shards.publish import sha256
+from avpipe.store import sha256_file
 from tiny_dataset import facts, members
 
 
@@ -31,7 +31,8 @@ def problems(out: Path) -> dict[str, str]:
 def relist(out: Path, name: str) -> None:
     """Makes MANIFEST.json agree with a file that was tampered with."""
     document = json.loads((out / "MANIFEST.json").read_text())
-    document["files"][name] |= {"bytes": (out / name).stat().st_size, "sha256": sha256(out / name)}
+    path = out / name
+    document["files"][name] |= {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
     (out / "MANIFEST.json").write_text(json.dumps(document))
 
 
@@ -115,3 +116,14 @@ def test_a_manifest_that_was_edited_is_named(out):
     (out / "MANIFEST.json").write_text(json.dumps(document))
     assert "'segments': 7" in problems(out)["index.parquet"]
     assert "other shards" in problems(out)["index.parquet"]
+
+
+@pytest.mark.parametrize("damaged", ["MANIFEST.json", "index.parquet", "shards/audio-00000.h5"])
+def test_what_is_damaged_is_removed_and_packed_again_as_it_was(out, tmp_path, damaged):
+    before = (out / damaged).read_bytes()
+    (out / damaged).write_bytes(before[:50] + bytes([before[50] ^ 255]) + before[51:])
+    assert not verify(out).ok
+    assert repair(out) == (damaged,)
+    pack(out, facts(), members(tmp_path))
+    assert verify(out).ok
+    assert (out / damaged).read_bytes() == before

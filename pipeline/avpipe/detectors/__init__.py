@@ -7,6 +7,7 @@ A detector is a module (file `mediapipe_solutions.py` = name `mediapipe-solution
               it is part of the key of what was detected and loads no model
     create    (config, device) -> Detector
     DEVICES   what `device` may be, best first: ("cuda", "cpu") or ("cpu",)
+    CITATION  BibTeX of what it is (optional)
 
 Detectors speak `Keypoints`: pixels, confidence in [0, 1] with 0 = not detected, left and right by
 the player's body. State is fresh for every call of `detect`, so results do not depend on the

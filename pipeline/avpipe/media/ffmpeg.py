@@ -30,6 +30,8 @@ _REPEATABLE = {
 }
 _MAX_ERROR_RATE = ("-max_error_rate", "0.1")
 """Above this share of undecodable packets the input is broken, not scratched."""
+_TOO_MANY_ERRORS = 69
+"""Exit status for it."""
 _KEPT_LINES = 20
 
 
@@ -134,6 +136,8 @@ def _explain(status: int, text: str) -> tuple[FailureClass, str]:
     last = text.splitlines()[-1] if text else "no message"
     if "No space left on device" in text:
         return FailureClass.DISK, "no space left on device while ffmpeg wrote"
+    if status == _TOO_MANY_ERRORS:
+        return FailureClass.UNREADABLE, "more than a tenth of its packets do not decode"
     if status < 0:
         return FailureClass.CRASHED, f"ffmpeg was ended by signal {-status}: {last}"
     return FailureClass.UNREADABLE, f"ffmpeg exit {status}: {last}"

@@ -10,9 +10,17 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from avpipe.errors import AvpipeError, DatasetError
+from avpipe.errors import AvpipeError
 from avpipe.shards.layout import Column, columns, kind
-from avpipe.shards.open import column, dataset, group, open_shard, reading, topology_of
+from avpipe.shards.open import (
+    attributes_of,
+    column,
+    dataset,
+    group,
+    open_shard,
+    reading,
+    topology_of,
+)
 from avpipe.timegrid import sample_count
 from avpipe.types import Segment
 
@@ -24,7 +32,7 @@ def shard_problems(path: Path) -> list[str]:
     try:
         with open_shard(path) as file, reading(path):
             return list(_file_problems(file))
-    except DatasetError as error:
+    except AvpipeError as error:
         return [str(error)]
 
 
@@ -40,32 +48,31 @@ def crc32(rows: npt.NDArray[Any]) -> int:
 
 
 def _file_problems(file: h5py.File) -> Iterator[str]:
-    field = str(file.attrs["field"])
+    attributes = attributes_of(file)
+    field = attributes["field"]
     joints = len(topology_of(file)) if kind(field) == "keypoints" else 0
     for name in file:
-        for problem in _recording_problems(group(file, name), file, field, joints):
+        for problem in _recording_problems(group(file, name), attributes, joints):
             yield f"{name}: {problem}"
 
 
-def _recording_problems(
-    recording: h5py.Group, file: h5py.File, field: str, joints: int
-) -> Iterator[str]:
+def _recording_problems(recording: h5py.Group, shard: dict[str, Any], joints: int) -> Iterator[str]:
     try:
         segments = _segments(recording)
     except AvpipeError as error:
         yield str(error)
         return
-    total = int(recording.attrs["frames"])
+    total = attributes_of(recording)["frames"]
     if not segments:
         yield "has no segment"
     if any(a.stop > b.start for a, b in pairwise(segments)):
         yield "segments overlap or are not in order"
     if segments and segments[-1].stop > total:
         yield f"a segment ends at frame {segments[-1].stop} of {total}"
-    fps, rate = float(file.attrs["fps"]), int(file.attrs.get("sample_rate", 0))
+    fps, rate = shard["fps"], shard.get("sample_rate", 0)
     frames = sum(map(len, segments))
     samples = sum(sample_count(len(s), fps, rate) for s in segments)
-    for spec in columns(field):
+    for spec in columns(shard["field"]):
         stored = column(recording, spec)
         expected = spec.shape(frames, samples, joints)
         if stored.shape != expected:

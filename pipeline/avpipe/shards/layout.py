@@ -1,13 +1,15 @@
 """The layout of a shard as `schemas/shard.toml` declares it, and the attributes it gives a file."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from avpipe.errors import UsageError
 from avpipe.resources import folder
-from avpipe.shards.members import DatasetFacts, Member, canonical
+from avpipe.shards.members import DatasetFacts, Member
+from avpipe.store import canonical
 
 Attributes = dict[str, Any]
 """Name -> text, number or flat list, as HDF5 attributes hold them."""
@@ -21,12 +23,20 @@ class Column:
     dtype: str
     axes: tuple[str, ...]
     unit: str
-    chunk_seconds: float
 
     def shape(self, frames: int, samples: int, joints: int) -> tuple[int, ...]:
         """Its shape for so many frames, samples and joints."""
         letters = {"T": frames, "N": samples, "K": joints, "xy": 2}
         return tuple(letters[axis] for axis in self.axes)
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How columns are stored."""
+
+    chunk_seconds: float
+    filters: Mapping[str, Any]
+    """Compression, as h5py's `create_dataset` takes it."""
 
     def chunks(self, shape: tuple[int, ...], rows_per_second: float) -> tuple[int, ...]:
         """Chunk shape: `chunk_seconds` along time, whole in the other axes."""
@@ -37,6 +47,11 @@ class Column:
 def declared() -> dict[str, Any]:
     """`schemas/shard.toml`."""
     return tomllib.loads((folder("schemas") / "shard.toml").read_text(encoding="utf-8"))
+
+
+def storage() -> Storage:
+    """The declared storage."""
+    return Storage(**declared()["storage"])
 
 
 def kind(field: str) -> str:
@@ -52,7 +67,7 @@ def columns(field: str) -> tuple[Column, ...]:
     """The columns of a field, in the order in which they are written."""
     table = declared()["columns"][kind(field)]
     return tuple(
-        Column(name, c["dtype"], tuple(c["axes"]), c["unit"], c["chunk_seconds"])
+        Column(name, c["dtype"], tuple(c["axes"]), c["unit"])
         for name, c in sorted(table.items())
     )
 

@@ -1,6 +1,5 @@
 """What goes into the shards: facts of the dataset, and one member for each packed recording."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,8 +61,3 @@ def counts(member: Member, facts: DatasetFacts) -> tuple[int, int]:
     frames = sum(map(len, member.segments))
     samples = sum(sample_count(len(s), facts.fps, facts.sample_rate) for s in member.segments)
     return frames, samples
-
-
-def canonical(value: Any) -> str:
-    """The one JSON text of a value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

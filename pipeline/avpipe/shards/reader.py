@@ -10,7 +10,15 @@ import numpy.typing as npt
 
 from avpipe.shards.catalogue import Catalogue
 from avpipe.shards.layout import columns, kind
-from avpipe.shards.open import column, group, is_shard, open_shard, reading, topology_of
+from avpipe.shards.open import (
+    attributes_of,
+    column,
+    group,
+    is_shard,
+    open_shard,
+    reading,
+    topology_of,
+)
 from avpipe.shards.publish import locate
 from avpipe.types import Keypoints
 
@@ -27,7 +35,7 @@ class ShardReader:
         self.path = path
         self._file = open_shard(path)
         with reading(path):
-            self.field = str(self._file.attrs["field"])
+            self.field = str(attributes_of(self._file)["field"])
             self.topology = topology_of(self._file) if kind(self.field) == "keypoints" else None
         self._known: dict[str, list[h5py.Dataset]] = {}
 

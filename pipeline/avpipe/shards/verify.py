@@ -11,7 +11,7 @@ from avpipe.resources import folder
 from avpipe.shards.catalogue import INDEX, NAME, Catalogue, read_catalogue, shard_name
 from avpipe.shards.check import Segments, shard_problems, shard_segments
 from avpipe.shards.index import read_index
-from avpipe.shards.publish import sha256
+from avpipe.store import sha256_file
 from avpipe.timegrid import exact, sample_count
 from avpipe.types import Segment
 
@@ -50,6 +50,19 @@ def verify(out: Path) -> Verification:
     return _verification(1 + len(catalogue.files), problems)
 
 
+def repair(out: Path) -> tuple[str, ...]:
+    """Removes what `verify` finds damaged or left over, so that the next `pack` writes it again.
+
+    Returns:
+        What was removed, as paths below the dataset's folder.
+    """
+    damaged = sorted({problem["path"] for problem in verify(out).problems})
+    removed = [name for name in damaged if (out / name).is_file()]
+    for name in removed:
+        (out / name).unlink()
+    return tuple(removed)
+
+
 def _verification(checked: int, problems: list[tuple[str, str]]) -> Verification:
     return Verification(checked, tuple({"path": p, "problem": text} for p, text in problems))
 
@@ -72,7 +85,7 @@ def _file_problems(out: Path, catalogue: Catalogue) -> Found:
             continue
         if (size := path.stat().st_size) != entry["bytes"]:
             yield name, f"has {size} bytes, {NAME} says {entry['bytes']}"
-        elif (digest := sha256(path)) != entry["sha256"]:
+        elif (digest := sha256_file(path)) != entry["sha256"]:
             yield name, f"has sha256 {digest[:12]}…, {NAME} says {entry['sha256'][:12]}…"
         if name != INDEX:
             yield from ((name, problem) for problem in shard_problems(path))
