@@ -38,3 +38,9 @@ def sample_range(
     length = sample_count(len(segment), fps, sample_rate)
     start = min(sample_count(segment.start, fps, sample_rate), total_samples - length)
     return start, start + length
+
+
+def kept_range(segment: Segment, step: int) -> tuple[int, int]:
+    """Which of the frames 0, step, 2 * step, ... lie in a segment, as a half-open range of their
+    numbers 0, 1, 2, ...; it may be empty."""
+    return -(-segment.start // step), -(-segment.stop // step)
