@@ -67,8 +67,7 @@ def columns(field: str) -> tuple[Column, ...]:
     """The columns of a field, in the order in which they are written."""
     table = declared()["columns"][kind(field)]
     return tuple(
-        Column(name, c["dtype"], tuple(c["axes"]), c["unit"])
-        for name, c in sorted(table.items())
+        Column(name, c["dtype"], tuple(c["axes"]), c["unit"]) for name, c in sorted(table.items())
     )
 
 

@@ -7,10 +7,13 @@ go the files that nothing lists. Until `MANIFEST.json` is replaced, the dataset 
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from avpipe.shards.assignment import assign
 from avpipe.shards.catalogue import (
@@ -151,15 +154,13 @@ def _usable(job: ShardJob, entry: Mapping[str, int | str]) -> Entry | None:
 
 
 def _bytes(member: Member, facts: DatasetFacts) -> int:
-    import numpy as np
-
     frames, samples = counts(member, facts)
     total = 0
     for field in member.artifacts:
         joints = len(facts.topologies[field]) if field in facts.topologies else 0
         for column in columns(field):
             shape = column.shape(frames, samples, joints)
-            total += int(np.prod(shape)) * np.dtype(column.dtype).itemsize
+            total += math.prod(shape) * np.dtype(column.dtype).itemsize
     return total
 
 
