@@ -275,6 +275,15 @@ def test_a_source_given_by_the_user_wins_over_url_and_that_over_the_manifests_so
         locate(manifest, first, "http://h/one.mp4")
 
 
+def test_a_path_with_placeholders_names_the_file_of_a_recording(write, tmp_path, monkeypatch):
+    csv = "id,category,video\na {id},{video},v\n"
+    (recording,) = (manifest := avpipe.read_manifest(write(csv))).recordings
+    place = locate(manifest, recording, f"{tmp_path}/{{category}}/{{id}}/Vid_{{video}}.mp4")
+    assert place == f"{tmp_path}/{{video}}/a {{id}}/Vid_v.mp4"
+    monkeypatch.chdir(tmp_path)
+    assert locate(manifest, recording, "{video}.mp4") == str(tmp_path / "v.mp4")
+
+
 def test_a_folder_as_source_is_relative_to_the_manifest(write, tmp_path):
     (tmp_path / "media").mkdir()
     manifest = avpipe.read_manifest(write(toml=TOML.replace("youtube", "media")))

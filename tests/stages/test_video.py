@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 import av
 import numpy as np
 import pytest
-from artifacts import ODD, RESOURCES, run_stage
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from artifacts import ODD, RESOURCES, run_stage
 from avpipe.config import key_parameters
 from avpipe.errors import RecordingFailed
 from avpipe.media import decode_frames, scan
@@ -93,9 +93,7 @@ def test_a_file_that_is_on_the_grid_is_copied_without_loss(tmp_path: Path) -> No
     source = RESOURCES / "urmp_09_vn_crop.mp4"
     out, facts = run_stage("video", source, tmp_path)
     assert facts["copied"]
-    for before, after in zip(
-        decode_frames(source), decode_frames(out / "video.mp4"), strict=True
-    ):
+    for before, after in zip(decode_frames(source), decode_frames(out / "video.mp4"), strict=True):
         np.testing.assert_array_equal(before, after)
 
 

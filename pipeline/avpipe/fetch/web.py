@@ -53,7 +53,7 @@ def fetch(url: str, folder: Path, options: Options) -> Fetched:
             with YoutubeDL(_parameters(folder, options, guard)) as ydl:
                 info = ydl.extract_info(url)
         except (YoutubeDLError, OSError) as error:
-            raise classify(error, url) from error
+            raise guard.verdict or classify(error, url) from error
     if "entries" in info:
         info = next(iter(info["entries"]), {})
     downloads = info.get("requested_downloads")

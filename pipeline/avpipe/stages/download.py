@@ -111,11 +111,10 @@ def _from_folder(job: Job, place: Path) -> _Found:
         source = _link_tracks(job, place / job.recording.id)
     else:
         source = folder.find(place, job.recording)
-    target = _target(job, source)
-    folder.link(source, target)
-    found = _examine(target, {"extractor": "folder", "file": source.name}, job.config)
+    found = _examine(source, {"extractor": "folder", "file": source.name}, job.config)
     if found.failure:
         raise RecordingFailed(found.failure, found.reason, permanent=True)
+    folder.link(source, _target(job, source))
     return found
 
 
