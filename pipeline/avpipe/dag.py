@@ -142,12 +142,11 @@ def _config(name: str, manifest: Manifest, settings: Mapping[str, Any], faces: b
         "allow_missing": name in manifest.allow_missing,
     }
     known = {f.name for f in fields(config)}
-    values = {key: value for key, value in of_dataset.items() if key in known}
+    values: dict[str, Any] = {key: value for key, value in of_dataset.items() if key in known}
     values |= {**manifest.table(name), **settings}
     if name == "detect" and faces:
-        values["options"] = _with_faces(values.get("detector", config.detector)) | dict(
-            values.get("options", {})
-        )
+        detector = values.get("detector", config.detector)
+        values["options"] = _with_faces(detector) | values.get("options", {})
     return configure(config, values, f"{manifest.name} [{name}]")
 
 
