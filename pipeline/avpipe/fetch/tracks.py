@@ -32,7 +32,7 @@ def find(folder: Path) -> Piece:
     Raises:
         RecordingFailed: `removed`; the mixture or a track is not there.
     """
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in _AUDIO and p.is_file())
+    files = _audio_files(folder)
     if mixture := _one(files, "AuMix_"):
         return Piece(mixture, _numbered(folder, files))
     if mixture := _one(files, "mixture."):
@@ -40,6 +40,17 @@ def find(folder: Path) -> Piece:
     raise RecordingFailed(
         FailureClass.REMOVED, f"{folder} holds no mixture: name it AuMix_*.wav or mixture.wav"
     )
+
+
+def beside(media: Path) -> Piece:
+    """The piece whose mixture is known; without tracks unless it lies in a folder like URMP's.
+
+    Raises:
+        RecordingFailed: `removed`; a track is not there.
+    """
+    if not media.name.startswith(("AuMix_", "Vid_")):
+        return Piece(media, ())
+    return Piece(media, _numbered(media.parent, _audio_files(media.parent)))
 
 
 def linked_name(number: int, name: str, source: Path) -> str:
@@ -53,6 +64,10 @@ def linked(folder: Path) -> list[tuple[str, Path]]:
     return [(match[2], path) for match, path in matches if match]
 
 
+def _audio_files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _AUDIO and p.is_file())
+
+
 def _one(files: Sequence[Path], prefix: str) -> Path | None:
     return next((path for path in files if path.name.startswith(prefix)), None)
 
@@ -60,7 +75,7 @@ def _one(files: Sequence[Path], prefix: str) -> Path | None:
 def _numbered(folder: Path, files: Sequence[Path]) -> tuple[tuple[str, Path], ...]:
     matches = ((_TRACK.match(path.name), path) for path in files)
     numbered = {int(match[1]): (match[2], path) for match, path in matches if match}
-    for number in range(1, max(numbered, default=1) + 1):
+    for number in range(1, max(numbered, default=0) + 1):
         if number not in numbered:
             raise RecordingFailed(
                 FailureClass.REMOVED, f"{folder} holds no AuSep_{number}_*: its track is missing"

@@ -108,22 +108,17 @@ def _attempt(url: str, place: Path, options: Options) -> _Found:
 
 def _from_folder(job: Job, place: Path) -> _Found:
     if (place / job.recording.id).is_dir():
-        source = _link_tracks(job, place / job.recording.id)
+        piece = tracks.find(place / job.recording.id)
     else:
-        source = folder.find(place, job.recording)
+        piece = tracks.beside(folder.find(place, job.recording))
+    source = piece.mixture
+    for number, (name, path) in enumerate(piece.tracks, start=1):
+        folder.link(path, job.out / tracks.linked_name(number, name, path))
     found = _examine(source, {"extractor": "folder", "file": source.name}, job.config)
     if found.failure:
         raise RecordingFailed(found.failure, found.reason, permanent=True)
     folder.link(source, _target(job, source))
     return found
-
-
-def _link_tracks(job: Job, place: Path) -> Path:
-    """Keeps the tracks of a recording that is a folder; its mixture."""
-    piece = tracks.find(place)
-    for number, (name, path) in enumerate(piece.tracks, start=1):
-        folder.link(path, job.out / tracks.linked_name(number, name, path))
-    return piece.mixture
 
 
 def _target(job: Job, source: Path) -> Path:
