@@ -16,6 +16,9 @@ from avpipe.shards import DatasetFacts, Member
 from avpipe.store import Store, canonical, sha256_text
 from avpipe.types import Recording, Segment
 
+MEDIA = ("frames", "faces", "mouths", "stems")
+"""Fields whose artifact is `<field>.json` and what it says is there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -34,6 +37,8 @@ class Summary:
     """Keypoint field it has -> topology."""
     audio: bool
     detector: Mapping[str, Any]
+    media: Mapping[str, Mapping[str, Any]]
+    """Field of images or stems that it has -> what its artifact says of itself."""
 
     def as_json(self) -> dict[str, Any]:
         """For the ledger."""
@@ -43,7 +48,7 @@ class Summary:
     def from_json(cls, value: Mapping[str, Any]) -> "Summary":
         """From the ledger."""
         segments = tuple((start, stop) for start, stop in value["segments"])
-        return cls(**{**value, "segments": segments})
+        return cls(**{"media": {}, **value, "segments": segments})
 
 
 def summarise(
@@ -68,6 +73,11 @@ def summarise(
         keypoints["fields"] if keypoints.get("present") else {},
         bool(read("audio", "audio.json").get("present")),
         detector,
+        {
+            name: facts
+            for name in MEDIA
+            if (facts := read(FIELDS[name], f"{name}.json")).get("present")
+        },
     )
 
 
@@ -94,7 +104,9 @@ def member(store: Store, recording: Recording, fields: Sequence[str], summary: S
     stages = {
         name: FIELDS[name]
         for name in fields
-        if (summary.audio if name == "audio" else name in summary.topologies)
+        if (name == "audio" and summary.audio)
+        or name in summary.topologies
+        or name in summary.media
     }
     return Member(
         recording=recording,
@@ -107,4 +119,5 @@ def member(store: Store, recording: Recording, fields: Sequence[str], summary: S
         },
         keys=summary.keys,
         detector=summary.detector,
+        media=summary.media,
     )

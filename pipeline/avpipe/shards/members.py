@@ -45,6 +45,9 @@ class Member:
     """Stage -> key of its artifact, for the index."""
     detector: Mapping[str, Any] = field(default_factory=dict)
     """Identity of what found the keypoints."""
+    media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Field of images, crops or stems -> what its artifact says of itself: `step`, `height`,
+    `width` and `bytes` (of the whole recording), or `names`."""
 
     @property
     def id(self) -> str:

@@ -96,13 +96,15 @@ def _write_member(file: h5py.File, job: ShardJob, member: Member, store: Storage
     segments = np.array([(s.start, s.stop) for s in member.segments], dtype="<i8")
     group.create_dataset("segments", data=segments, track_times=False)
     arrays = read_columns(job.field, job.facts, member)
+    frames = sum(map(len, member.segments))
+    rates = {"N": float(job.facts.sample_rate), "T": float(exact(job.facts.fps))}
     for column in columns(job.field):
         rows = np.ascontiguousarray(arrays[column.name], dtype=column.dtype)
-        rate = job.facts.sample_rate if column.axes[0] == "N" else exact(job.facts.fps)
+        rate = rates.get(column.axes[0], len(rows) * job.facts.fps / frames)
         dataset = group.create_dataset(
             column.name,
             data=rows,
-            chunks=store.chunks(rows.shape, float(rate)),
+            chunks=store.chunks(rows.shape, rate),
             **store.filters,
             track_times=False,
         )

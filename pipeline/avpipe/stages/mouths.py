@@ -6,8 +6,7 @@ read the motion of the lips take (Montesinos et al., "A cappella", 2021, Section
 
 from dataclasses import dataclass
 
-from avpipe.stages import Facts, Job, Pool
-from avpipe.stages import faces
+from avpipe.stages import Facts, Job, Pool, faces
 
 NEEDS = faces.NEEDS
 POOL: Pool = "cpu"
