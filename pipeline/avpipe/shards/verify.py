@@ -8,7 +8,7 @@ from typing import Any
 
 from avpipe.errors import DatasetError
 from avpipe.resources import folder
-from avpipe.shards.catalogue import INDEX, NAME, Catalogue, read_catalogue, shard_name
+from avpipe.shards.catalogue import INDEX, NAME, Catalogue, Damaged, read_catalogue, shard_name
 from avpipe.shards.check import Segments, shard_problems, shard_segments
 from avpipe.shards.index import read_index
 from avpipe.shards.open import is_shard
@@ -62,7 +62,7 @@ def repair(out: Path) -> tuple[str, ...]:
         return ()
     try:
         files = read_catalogue(out).files
-    except DatasetError:
+    except Damaged:
         (out / NAME).unlink()
         return (NAME,)
     damaged = tuple(name for name, entry in sorted(files.items()) if _is_damaged(out, name, entry))
