@@ -9,7 +9,7 @@ for one dataset: which stages its fields need, with which parameters, programs a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from avpipe import stages
@@ -89,9 +89,31 @@ def line(
     for stage in settings:
         if stage not in LINE:
             raise UsageError(f"unknown stage {stage!r} in --set; there are {', '.join(LINE)}")
+    manifest = with_grid(manifest, settings)
     configs = {name: _config(name, manifest, settings.get(name, {})) for name in LINE}
     needed = _needed(tuple(wanted or manifest.fields), configs)
     return tuple(_node(name, configs[name], needed) for name in LINE if name in needed)
+
+
+def with_grid(manifest: Manifest, settings: Settings) -> Manifest:
+    """The manifest with the `fps` and `sample_rate` that the settings of any stage give: they are
+    one for the whole dataset.
+
+    Raises:
+        UsageError: two stages are given different ones.
+    """
+    for name in ("fps", "sample_rate"):
+        given = {table[name] for table in settings.values() if name in table}
+        if len(given) > 1:
+            raise UsageError(f"{name} is one for all stages, not {sorted(given)}")
+        if given:
+            manifest = replace(manifest, **{name: given.pop()})
+    return manifest
+
+
+def upstream(stage: str) -> set[str]:
+    """The stage and everything that feeds it."""
+    return {stage}.union(*(upstream(name) for name in stages.load(stage).NEEDS))
 
 
 def _needed(wanted: tuple[str, ...], configs: Mapping[str, Any]) -> set[str]:
@@ -131,4 +153,6 @@ def _node(name: str, config: Any, needed: set[str]) -> Node:
             "parameters": key_parameters(config),
             "tool": stage.tool(config),
         }
-    return Node(name, needs, stage.POOL, config, identity, canonical(identity)[1:])
+    uses_gpu = getattr(stage, "uses_gpu", None)
+    pool: Pool = "cpu" if uses_gpu is not None and not uses_gpu(config) else stage.POOL
+    return Node(name, needs, pool, config, identity, canonical(identity)[1:])

@@ -96,4 +96,6 @@ def recording_attributes(field: str, facts: DatasetFacts, member: Member) -> Att
     }
     if kind(field) == "keypoints":
         attributes["detector"] = canonical(dict(member.detector))
+    if frozen := member.frozen.get(field):
+        attributes["frozen"] = list(frozen)
     return attributes

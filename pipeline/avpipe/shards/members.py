@@ -46,6 +46,8 @@ class Member:
     """Stage -> key of its artifact, for the index."""
     detector: Mapping[str, Any] = field(default_factory=dict)
     """Identity of what found the keypoints."""
+    frozen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Field -> stages on its way whose outputs were kept on purpose although they were stale."""
 
     @property
     def id(self) -> str:
