@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from avpipe.errors import DatasetError
 from avpipe.ledger import FILE, Ledger
 from avpipe.lock import exclusive
 from avpipe.plan import restore
@@ -51,9 +52,13 @@ def verify(out: Path) -> Verified:
 
 
 def _ledger_problems(out: Path, store: Store) -> Iterator[str]:
-    with Ledger(out / FILE) as ledger:
-        yield from ledger.problems()
-        known = set(ledger.known())
+    try:
+        with Ledger(out / FILE) as ledger:
+            yield from ledger.problems()
+            known = set(ledger.known())
+    except DatasetError as error:
+        yield str(error)
+        return
     there = set(store.artifacts())
     for what, keys in (("lists", known - there), ("does not list", there - known)):
         if keys:

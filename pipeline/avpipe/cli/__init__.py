@@ -11,7 +11,7 @@ import sys
 import typer
 
 from avpipe.cli import build, datasets, facts, maintenance, media, output, statistics
-from avpipe.errors import AvpipeError, Locked
+from avpipe.errors import AvpipeError, Interrupted, Locked
 
 app = typer.Typer(
     name="avpipe",
@@ -53,7 +53,7 @@ def run(arguments: list[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         output.error("interrupted")
         return 1
-    except Locked as error:
+    except (Locked, Interrupted) as error:
         output.error(str(error))
         return 1
     except AvpipeError as error:

@@ -119,6 +119,8 @@ def recording_attributes(field: str, facts: DatasetFacts, member: Member) -> Att
         attributes |= {name: member.media[field][name] for name in ("step", "height", "width")}
     if kind(field) == "stems":
         attributes["names"] = list(member.media[field]["names"])
+    if frozen := member.frozen.get(field):
+        attributes["frozen"] = list(frozen)
     return attributes
 
 
