@@ -4,6 +4,8 @@
             \\-> audio -----------^             +-> pack -> shards
                           detect -> interpolate +
 
+    video -> frames, video + detect -> faces, mouths, download -> stems: fields of some datasets
+
 `LINE` lists the stages so that each stands after what it reads (their NEEDS); `line` resolves it
 for one dataset: which stages its fields need, with which parameters, programs and models.
 """
@@ -12,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from avpipe import stages
+from avpipe import detectors, stages
 from avpipe.config import configure, key_parameters
 from avpipe.errors import UsageError
 from avpipe.manifest import Manifest
@@ -20,10 +22,32 @@ from avpipe.stages import Pool
 from avpipe.store import canonical, sha256_text
 from avpipe.types import Recording
 
-LINE = ("download", "video", "audio", "detect", "segment", "interpolate")
+LINE = (
+    "download",
+    "video",
+    "audio",
+    "stems",
+    "frames",
+    "detect",
+    "segment",
+    "interpolate",
+    "faces",
+    "mouths",
+)
 
-FIELDS = {"audio": "audio", "skeleton": "interpolate", "face_landmarks": "interpolate"}
+FIELDS = {
+    "audio": "audio",
+    "stems": "stems",
+    "frames": "frames",
+    "skeleton": "interpolate",
+    "face_landmarks": "interpolate",
+    "faces": "faces",
+    "mouths": "mouths",
+}
 """Field of a dataset -> the stage whose artifact it is packed from."""
+
+OF_FACES = {"face_landmarks", "faces", "mouths"}
+"""Fields for which the detector has to look for faces."""
 
 Settings = Mapping[str, Mapping[str, Any]]
 """stage -> parameters that override the manifest's, as `--set stage.param=value` gives them."""
@@ -62,7 +86,8 @@ class Node:
         if getattr(self.config, "source", None) == "given":
             given["start_seconds"] = repr(recording.start_seconds)
             given["stop_seconds"] = repr(recording.stop_seconds)
-        return given
+        columns = getattr(stages.load(self.name), "COLUMNS", ())
+        return given | {name: recording.extra.get(name, "") for name in columns}
 
     def _text(self, recording: Recording, dataset: str, digests: Mapping[str, str]) -> str:
         # canonical JSON of {"inputs": ..., **identity}, its constant part spelled once
@@ -90,8 +115,16 @@ def line(
         if stage not in LINE:
             raise UsageError(f"unknown stage {stage!r} in --set; there are {', '.join(LINE)}")
     manifest = with_grid(manifest, settings)
-    configs = {name: _config(name, manifest, settings.get(name, {})) for name in LINE}
-    needed = _needed(tuple(wanted or manifest.fields), configs)
+    wanted = tuple(wanted or manifest.fields)
+    for name in wanted:
+        if name not in FIELDS:
+            raise UsageError(f"unknown field {name!r}; there are {', '.join(FIELDS)}")
+    faces = not OF_FACES.isdisjoint(wanted)
+    configs = {name: _config(name, manifest, settings.get(name, {}), faces) for name in LINE}
+    needed = {FIELDS[name] for name in wanted} | {"segment"}
+    for name in reversed(LINE):
+        if name in needed:
+            needed.update(_needs(name, configs[name]))
     return tuple(_node(name, configs[name], needed) for name in LINE if name in needed)
 
 
@@ -116,21 +149,14 @@ def upstream(stage: str) -> set[str]:
     return {stage}.union(*(upstream(name) for name in stages.load(stage).NEEDS))
 
 
-def _needed(wanted: tuple[str, ...], configs: Mapping[str, Any]) -> set[str]:
-    for name in wanted:
-        if name not in FIELDS:
-            raise UsageError(f"unknown field {name!r}; there are {', '.join(FIELDS)}")
-    needed = {FIELDS[name] for name in wanted} | {"segment"}
-    for stage in reversed(LINE):
-        if stage in needed:
-            needs = set(stages.load(stage).NEEDS)
-            if stage == "segment" and configs["segment"].source != "hands":
-                needs.discard("detect")
-            needed |= needs
-    return needed
+def _needs(name: str, config: Any) -> tuple[str, ...]:
+    """What a stage reads; segments that are not searched for need no keypoints."""
+    needs = stages.load(name).NEEDS
+    searched = name != "segment" or config.source == "hands"
+    return needs if searched else tuple(n for n in needs if n != "detect")
 
 
-def _config(name: str, manifest: Manifest, settings: Mapping[str, Any]) -> Any:
+def _config(name: str, manifest: Manifest, settings: Mapping[str, Any], faces: bool) -> Any:
     config = stages.load(name).Config
     of_dataset = {
         "fps": manifest.fps,
@@ -138,14 +164,23 @@ def _config(name: str, manifest: Manifest, settings: Mapping[str, Any]) -> Any:
         "allow_missing": name in manifest.allow_missing,
     }
     known = {f.name for f in fields(config)}
-    values = {key: value for key, value in of_dataset.items() if key in known}
-    values |= manifest.table(name)
-    return configure(config, values | dict(settings), f"{manifest.name} [{name}]")
+    values: dict[str, Any] = {key: value for key, value in of_dataset.items() if key in known}
+    values |= {**manifest.table(name), **settings}
+    if name == "detect" and faces:
+        detector = values.get("detector", config.detector)
+        values["options"] = _with_faces(detector) | values.get("options", {})
+    return configure(config, values, f"{manifest.name} [{name}]")
+
+
+def _with_faces(detector: str) -> dict[str, Any]:
+    """The option that makes a detector look for faces; none if it always does."""
+    options = {f.name for f in fields(detectors.module(detector).Config)}
+    return {"faces": True} if "faces" in options else {}
 
 
 def _node(name: str, config: Any, needed: set[str]) -> Node:
     stage = stages.load(name)
-    needs = tuple(n for n in stage.NEEDS if n in needed)
+    needs = tuple(n for n in _needs(name, config) if n in needed)
     identity: dict[str, Any] = {"stage": name}
     if needs:
         identity |= {

@@ -15,7 +15,7 @@ from avpipe.shards.layout import kind
 from avpipe.shards.publish import has_digest, locate
 from avpipe.shards.reader import OpenShards
 from avpipe.timegrid import sample_count, sample_range
-from avpipe.types import Clip, Float32, Keypoints, Segment, Topology
+from avpipe.types import Clip, Float32, Segment, Topology
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,30 +121,41 @@ class Dataset:
                 f"frames [{start_frame}, {stop_frame}) of clip {i}: it has {len(whole)} frames"
             )
         window = Segment(start_frame, stop_frame)
+        shown = Segment(whole.start + start_frame, whole.start + stop_frame)
         audio: Float32 | None = None
-        keypoints: dict[str, Keypoints] = {}
+        fields: dict[str, Any] = {}
         for field in filter(None, row["fields"].split(",")):
             shard = self._shards[shard_name(field, row["shard"])]
-            if kind(field) == "audio":
-                total = sample_count(len(whole), self.fps, self.sample_rate)
-                start, stop = sample_range(window, self.fps, self.sample_rate, total)
-                first = row["sample_start"]
-                audio = shard.audio(row["recording"], first + start, first + stop)
-            else:
-                first = row["row_start"]
-                keypoints[field] = shard.keypoints(
-                    row["recording"], first + start_frame, first + stop_frame
-                )
+            match kind(field):
+                case "audio":
+                    audio = shard.audio(row["recording"], *self._samples(row, whole, window))
+                case "stems":
+                    fields[field] = shard.stems(
+                        row["recording"], *self._samples(row, whole, window)
+                    )
+                case "keypoints":
+                    first = row["row_start"]
+                    fields[field] = shard.keypoints(
+                        row["recording"], first + start_frame, first + stop_frame
+                    )
+                case _:
+                    fields[field] = shard.images(row["recording"], whole, shown)
         return Clip(
             recording=row["recording"],
             category=row["category"],
-            segment=Segment(whole.start + start_frame, whole.start + stop_frame),
+            segment=shown,
             fps=self.fps,
             sample_rate=self.sample_rate,
             audio=audio,
-            keypoints=keypoints.pop("skeleton", None),
-            fields=keypoints,
+            keypoints=fields.pop("skeleton", None),
+            fields=fields,
         )
+
+    def _samples(self, row: dict[str, Any], whole: Segment, window: Segment) -> tuple[int, int]:
+        """Rows of a window's samples: half-open."""
+        total = sample_count(len(whole), self.fps, self.sample_rate)
+        start, stop = sample_range(window, self.fps, self.sample_rate, total)
+        return row["sample_start"] + start, row["sample_start"] + stop
 
     def torch(self, seconds: float = 6.0, mix: int = 2, seed: int = 0) -> "Mixtures":
         """A torch Dataset of mixtures of `mix` clips and their sources: see `avpipe.mixtures`."""

@@ -7,6 +7,7 @@ A detector is a module (file `mediapipe_solutions.py` = name `mediapipe-solution
               it is part of the key of what was detected and loads no model
     create    (config, device) -> Detector
     DEVICES   what `device` may be, best first: ("cuda", "cpu") or ("cpu",)
+    CITATION  BibTeX of what it is (optional)
 
 A name with a dot is a module of the user's own, found where Python finds its modules.
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from avpipe.config import runtime_only
-from avpipe.media.scan import Limits
+from avpipe.media.facts import Limits
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,5 +89,7 @@ def read_catalogue(out: Path) -> Catalogue:
     except FileNotFoundError:
         raise DatasetError(f"{out} is not a built dataset: it has no {NAME}") from None
     except (ValueError, KeyError, TypeError, OSError) as error:
-        raise DatasetError(f"{path} is damaged ({error}): build the dataset again") from error
+        raise DatasetError(
+            f"{path} is damaged ({error}): run repair, then build the dataset again"
+        ) from error
     raise DatasetError(f"{path} is {found}, this avpipe reads {(FORMAT, VERSION)}")

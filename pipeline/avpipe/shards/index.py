@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from avpipe.errors import DatasetError
 from avpipe.resources import folder
-from avpipe.shards.members import DatasetFacts, Member, canonical
+from avpipe.shards.members import DatasetFacts, Member
+from avpipe.store import canonical
 from avpipe.timegrid import exact, sample_count
 
 _TYPES = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}

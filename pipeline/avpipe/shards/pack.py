@@ -7,10 +7,13 @@ go the files that nothing lists. Until `MANIFEST.json` is replaced, the dataset 
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from avpipe.shards.assignment import assign
 from avpipe.shards.catalogue import (
@@ -24,7 +27,7 @@ from avpipe.shards.catalogue import (
 )
 from avpipe.shards.check import shard_problems
 from avpipe.shards.index import index_bytes
-from avpipe.shards.layout import columns
+from avpipe.shards.layout import columns, lengths_of
 from avpipe.shards.members import DatasetFacts, Member, by_field, counts
 from avpipe.shards.open import is_shard
 from avpipe.shards.publish import has_digest, published, retire
@@ -151,15 +154,17 @@ def _usable(job: ShardJob, entry: Mapping[str, int | str]) -> Entry | None:
 
 
 def _bytes(member: Member, facts: DatasetFacts) -> int:
-    import numpy as np
-
-    frames, samples = counts(member, facts)
+    frames, _ = counts(member, facts)
     total = 0
     for field in member.artifacts:
-        joints = len(facts.topologies[field]) if field in facts.topologies else 0
+        joints = facts.topologies[field].joints if field in facts.topologies else ()
+        shard = {"fps": facts.fps, "sample_rate": facts.sample_rate, "joints": joints}
+        media = member.media.get(field, {})
+        lengths = lengths_of(shard, media, member.segments)
+        whole = media.get("bytes", 0)
+        lengths["B"] = whole * frames // max(1, member.frames)  # as if all images were alike
         for column in columns(field):
-            shape = column.shape(frames, samples, joints)
-            total += int(np.prod(shape)) * np.dtype(column.dtype).itemsize
+            total += math.prod(column.shape(lengths)) * np.dtype(column.dtype).itemsize
     return total
 
 

@@ -1,7 +1,7 @@
 """Proves that a dataset is whole: recomputes every digest and invariant and names what is wrong."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from avpipe.resources import folder
 from avpipe.shards.catalogue import INDEX, NAME, Catalogue, read_catalogue, shard_name
 from avpipe.shards.check import Segments, shard_problems, shard_segments
 from avpipe.shards.index import read_index
-from avpipe.shards.publish import sha256
+from avpipe.shards.open import is_shard
+from avpipe.store import sha256_file
 from avpipe.timegrid import exact, sample_count
 from avpipe.types import Segment
 
@@ -50,6 +51,36 @@ def verify(out: Path) -> Verification:
     return _verification(1 + len(catalogue.files), problems)
 
 
+def repair(out: Path) -> tuple[str, ...]:
+    """Removes damaged files, so that the next `pack` writes them again; it takes care itself of
+    what an interrupted one left.
+
+    Returns:
+        What was removed, as paths below the dataset's folder.
+    """
+    if not (out / NAME).is_file():
+        return ()
+    try:
+        files = read_catalogue(out).files
+    except DatasetError:
+        (out / NAME).unlink()
+        return (NAME,)
+    damaged = tuple(name for name, entry in sorted(files.items()) if _is_damaged(out, name, entry))
+    for name in damaged:
+        (out / name).unlink()
+    return damaged
+
+
+def _is_damaged(out: Path, name: str, entry: Mapping[str, Any]) -> bool:
+    path = out / name
+    if not path.is_file():
+        return False
+    if path.stat().st_size == entry["bytes"] and sha256_file(path) == entry["sha256"]:
+        return False
+    # A whole shard with another key was written by a build that did not live to list it.
+    return name == INDEX or is_shard(path, entry["key"]) or bool(shard_problems(path))
+
+
 def _verification(checked: int, problems: list[tuple[str, str]]) -> Verification:
     return Verification(checked, tuple({"path": p, "problem": text} for p, text in problems))
 
@@ -72,7 +103,7 @@ def _file_problems(out: Path, catalogue: Catalogue) -> Found:
             continue
         if (size := path.stat().st_size) != entry["bytes"]:
             yield name, f"has {size} bytes, {NAME} says {entry['bytes']}"
-        elif (digest := sha256(path)) != entry["sha256"]:
+        elif (digest := sha256_file(path)) != entry["sha256"]:
             yield name, f"has sha256 {digest[:12]}…, {NAME} says {entry['sha256'][:12]}…"
         if name != INDEX:
             yield from ((name, problem) for problem in shard_problems(path))

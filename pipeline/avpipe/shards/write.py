@@ -2,9 +2,9 @@
 bytes. The file is closed, opened again and checked before it gets its name.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,13 +14,16 @@ from avpipe.shards.check import crc32, shard_problems
 from avpipe.shards.columns import read_columns
 from avpipe.shards.layout import (
     Attributes,
+    Storage,
     columns,
     declared,
     file_attributes,
     recording_attributes,
+    storage,
 )
-from avpipe.shards.members import DatasetFacts, Member, canonical, counts
-from avpipe.shards.publish import published, sha256
+from avpipe.shards.members import DatasetFacts, Member, counts
+from avpipe.shards.publish import published
+from avpipe.store import canonical, sha256_file, sha256_text
 from avpipe.timegrid import exact
 
 Entry = dict[str, int | str]
@@ -49,7 +52,7 @@ def shard_key(job: ShardJob) -> str:
         for m in job.members
     ]
     text = canonical([file_attributes(job.field, job.facts), members])
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256_text(text)
 
 
 def write_shard(job: ShardJob) -> Entry:
@@ -59,7 +62,7 @@ def write_shard(job: ShardJob) -> Entry:
         DatasetError: an artifact is not what its member says, or the disk did not keep the data.
     """
     with published(job.path) as temporary:
-        write(temporary, job)
+        write(temporary, job, storage())
         if problems := shard_problems(temporary):
             raise DatasetError(f"{job.path} was not written whole: {problems[0]}")
         return describe(temporary, job)
@@ -71,44 +74,57 @@ def describe(path: Path, job: ShardJob) -> Entry:
     sizes: Entry = {"frames": frames} | ({"samples": samples} if job.field == "audio" else {})
     return sizes | {
         "bytes": path.stat().st_size,
-        "sha256": sha256(path),
+        "sha256": sha256_file(path),
         "key": shard_key(job),
         "recordings": len(job.members),
         "segments": sum(len(m.segments) for m in job.members),
     }
 
 
-def write(path: Path, job: ShardJob) -> None:
+def write(path: Path, job: ShardJob, store: Storage) -> None:
     """Writes the file, and no more."""
     libver = (declared()["libver"], declared()["libver"])
     with h5py.File(path, "w", libver=libver, track_order=False) as file:
         set_attributes(file, file_attributes(job.field, job.facts) | {"key": shard_key(job)})
         for member in job.members:
-            _write_member(file, job, member)
+            _write_member(file, job, member, store)
 
 
-def _write_member(file: h5py.File, job: ShardJob, member: Member) -> None:
+def _write_member(file: h5py.File, job: ShardJob, member: Member, store: Storage) -> None:
     group = file.create_group(member.id)
     set_attributes(group, recording_attributes(job.field, job.facts, member))
     segments = np.array([(s.start, s.stop) for s in member.segments], dtype="<i8")
     group.create_dataset("segments", data=segments, track_times=False)
     arrays = read_columns(job.field, job.facts, member)
+    frames = sum(map(len, member.segments))
+    rates = {"N": float(job.facts.sample_rate), "T": float(exact(job.facts.fps))}
     for column in columns(job.field):
         rows = np.ascontiguousarray(arrays[column.name], dtype=column.dtype)
-        rate = job.facts.sample_rate if column.axes[0] == "N" else exact(job.facts.fps)
+        rate = rates.get(column.axes[0], len(rows) * job.facts.fps / frames)
         dataset = group.create_dataset(
             column.name,
             data=rows,
-            chunks=column.chunks(rows.shape, float(rate)),
+            chunks=store.chunks(rows.shape, rate),
+            **store.filters,
             track_times=False,
         )
         dataset.attrs["crc32"] = crc32(rows)
 
 
 def set_attributes(target: h5py.Group, attributes: Attributes) -> None:
-    """Attributes in the order of their names."""
+    """Attributes in the order of their names; text has a fixed length, since HDF5 keeps that in
+    the object's header, under its checksum."""
     for name, value in sorted(attributes.items()):
-        if isinstance(value, list):
-            text = bool(value) and isinstance(value[0], str)
-            value = np.array(value, dtype=h5py.string_dtype() if text else "<i8")
-        target.attrs[name] = value
+        target.attrs[name] = _stored(value)
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, str):
+        text = value.encode()
+        return np.array(text, dtype=h5py.string_dtype("utf-8", max(1, len(text))))
+    if value and isinstance(value[0], str):
+        texts = [text.encode() for text in value]
+        return np.array(texts, dtype=h5py.string_dtype("utf-8", max(1, *map(len, texts))))
+    return np.array(value, dtype="<i8")

@@ -1,7 +1,8 @@
 """download: the recording's media file, as its source has it.
 
 In:  the recording's URL, or a folder or file on this machine.
-Out: `media.<ext>`, `scan.json` (what it holds) and `info.sidecar.json` (what its site says of it).
+Out: `media.<ext>`, `scan.json` (what it holds) and `info.sidecar.json` (what its site says of it);
+     `track-<number>-<name>.<ext>` for the tracks of a mixture that is a folder.
 
 A file that is not whole is fetched once more: the very same bytes again mean that the source is
 broken, other bytes that the way was.
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from avpipe.errors import FailureClass, RecordingFailed, UsageError
-from avpipe.fetch import folder
+from avpipe.fetch import folder, tracks
 from avpipe.fetch.options import Options
 from avpipe.fetch.web import fetch
 from avpipe.media import Scan, scan
@@ -106,12 +107,17 @@ def _attempt(url: str, place: Path, options: Options) -> _Found:
 
 
 def _from_folder(job: Job, place: Path) -> _Found:
-    source = folder.find(place, job.recording)
-    target = _target(job, source)
-    folder.link(source, target)
-    found = _examine(target, {"extractor": "folder", "file": source.name}, job.config)
+    if (place / job.recording.id).is_dir():
+        piece = tracks.find(place / job.recording.id)
+    else:
+        piece = tracks.beside(folder.find(place, job.recording))
+    source = piece.mixture
+    for number, (name, path) in enumerate(piece.tracks, start=1):
+        folder.link(path, job.out / tracks.linked_name(number, name, path))
+    found = _examine(source, {"extractor": "folder", "file": source.name}, job.config)
     if found.failure:
         raise RecordingFailed(found.failure, found.reason, permanent=True)
+    folder.link(source, _target(job, source))
     return found
 
 

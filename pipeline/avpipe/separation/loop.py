@@ -1,0 +1,170 @@
+"""One training as the Lightning trainer runs it: the step, the validation, the learning rates.
+
+Every step is a pure function of the weights, the seed and the step's number: its mixtures are drawn
+by them and so are dropout and noise. Nothing else has to be kept to resume.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+
+from avpipe.errors import AvpipeError
+from avpipe.separation import metrics, mixing
+from avpipe.separation.data import AudioBank
+from avpipe.separation.interface import Context, Trainable
+from avpipe.separation.losses import loss
+from avpipe.separation.mixing import Batch
+from avpipe.separation.recipes import Recipe
+from avpipe.separation.schedule import Schedule
+from avpipe.separation.stems import stems
+
+VALIDATION_SEED = 2_020
+"""Of the fixed validation mixtures, whatever the seed of the training."""
+CHECK_EVERY = 10
+"""Steps between looks at whether the loss is still a number: a look waits for the device."""
+
+
+SEPARATED_AT_ONCE = 2
+"""Mixtures separated together in validation: the stems of all classes take much memory."""
+
+
+class NotANumber(AvpipeError):
+    """The loss of a step is not finite."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"the loss of step {step} is not a number")
+        self.step = step
+
+
+class Training(lightning.LightningModule):
+    """A separator with what it learns from."""
+
+    def __init__(
+        self,
+        separator: Trainable,
+        recipe: Recipe,
+        train: AudioBank,
+        validation: AudioBank,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.separator, self.recipe, self.seed = separator, recipe, seed
+        self.train_bank, self.validation_bank = train, validation
+        self.schedule = Schedule(recipe.rules)
+        self.validated: dict[str, float] = {}
+        """Results of the last validation."""
+        self._recent: list[Tensor] = []
+        self._validation: list[tuple[Tensor, Any]] = []
+        self.first_bad: Tensor | None = None
+
+    def make_batch(self, step: int, validation: bool = False) -> Batch:
+        """The mixtures of a step of this process, on its device."""
+        how = self.recipe.mixing(self.schedule.state.sources)
+        bank = self.validation_bank if validation else self.train_bank
+        count, rank = self.batch_size, 0 if validation else self.global_rank
+        seed = VALIDATION_SEED if validation else self.seed
+        return mixing.batch(bank, mixing.draw(bank, how, count, seed, step, rank), how, self.device)
+
+    @property
+    def batch_size(self) -> int:
+        """Mixtures a step in this process."""
+        return max(1, self.recipe.batch // self.trainer.world_size)
+
+    def train_dataloader(self) -> Iterable[int]:
+        """An epoch is what lies between two validations; the batches are made in the step."""
+        return range(self.recipe.validate_steps)
+
+    def val_dataloader(self) -> Iterable[int]:
+        """Numbers of the fixed validation batches."""
+        return range(-(-self.recipe.validation_mixtures // self.batch_size))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """One group a part that learns."""
+        recipe, groups = self.recipe, []
+        for part, parameters in self.separator.parts().items():
+            rate = recipe.rates.get(part, recipe.rate)
+            trained = [p for p in parameters if p.requires_grad]
+            if rate and trained:
+                groups.append({"params": trained, "lr": rate, "name": part, "full_rate": rate})
+        if recipe.optimiser == "sgd":
+            return torch.optim.SGD(
+                groups, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+            )
+        return torch.optim.Adam(groups, weight_decay=recipe.weight_decay)
+
+    def training_step(self, *_: object) -> Tensor:
+        """The loss of the mixtures of this step."""
+        step = self.global_step
+        self._set_rates(step)
+        torch.manual_seed(self._noise_seed(step))
+        value = self._loss(self.make_batch(step))
+        self._recent.append(value.detach())
+        self._watch(value, step)
+        return value
+
+    def validation_step(self, number: int, *_: object) -> None:
+        """Loss and SI-SDR of one batch of fixed mixtures."""
+        batch = self.make_batch(number, validation=True)
+        value = self._loss(batch)
+        ratios = []
+        for start in range(0, len(batch.mixture), SEPARATED_AT_ONCE):
+            part = slice(start, start + SEPARATED_AT_ONCE)
+            known = Context(categories=batch.context.get("categories")[part])
+            found = stems(self.separator, batch.mixture[part], batch.sources[part], known)
+            sounding = found.present & found.references.any(-1)
+            ratios.append(
+                metrics.si_sdr(found.references[sounding], found.estimates[sounding].float())
+            )
+        self._validation.append((value.detach(), np.concatenate(ratios)))
+
+    def on_validation_epoch_end(self) -> None:
+        """Means over what was validated, and over the training steps since the last time."""
+        losses, ratios = zip(*self._validation, strict=True)
+        self.validated = {
+            "validation_loss": float(torch.stack(losses).mean()),
+            "validation_si_sdr": float(np.concatenate(ratios).mean()),
+        }
+        if self._recent:
+            self.validated["train_loss"] = float(torch.stack(self._recent).mean())
+        self._validation, self._recent = [], []
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the schedule."""
+        checkpoint["schedule"] = self.schedule.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restores the schedule."""
+        self.schedule.load_state_dict(checkpoint["schedule"])
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Bounds the gradient if the recipe says so."""
+        if self.recipe.clip_gradient:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), self.recipe.clip_gradient)
+
+    def _loss(self, batch: Batch) -> Tensor:
+        with torch.autocast(self.device.type, enabled=False):
+            example = self.separator.example(batch.mixture, batch.sources, batch.context)
+        logits = self.separator(example.mixture, batch.context)
+        with torch.autocast(self.device.type, enabled=False):
+            return loss(self.separator, logits.float(), example, batch.context, self.recipe.loss)
+
+    def _set_rates(self, step: int) -> None:
+        factor = self.schedule.rate(step)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = group["full_rate"] * factor
+
+    def _noise_seed(self, step: int) -> int:
+        return int(np.random.default_rng((self.seed, step, self.global_rank, 1)).integers(2**31))
+
+    def _watch(self, value: Tensor, step: int) -> None:
+        """Remembers the first step without a finite loss on the device, and looks now and then."""
+        now = torch.where(torch.isfinite(value.detach()), -1, step)
+        earlier = self.first_bad
+        self.first_bad = now if earlier is None else torch.where(earlier >= 0, earlier, now)
+        look = self.device.type == "cpu" or step % CHECK_EVERY == 0
+        if look and (bad := int(self.first_bad)) >= 0:
+            raise NotANumber(bad)

@@ -1,0 +1,154 @@
+"""The folder of a training: what it holds, how it is written and read again.
+
+run.json             separator, options, recipe, data, seed
+metrics.csv          a row a validation
+curves.png           losses and learning rate over the steps
+tensorboard/         the same for TensorBoard
+checkpoints/last.ckpt, best.ckpt
+examples/step-*/     separations of one validation mixture: wav and picture
+"""
+
+import json
+import os
+import pickle
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from avpipe.errors import UsageError
+from avpipe.separation import create
+from avpipe.separation.interface import Separator, Trainable
+from avpipe.separation.recipes import Recipe
+
+FACTS = "run.json"
+CHECKPOINTS = "checkpoints"
+PREFIX = "separator."
+"""Of the separator's tensors in a checkpoint."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `run.json` says of a training."""
+
+    separator: str
+    options: dict[str, Any]
+    """Of the separator, as given; the rest are its defaults."""
+    classes: tuple[str, ...]
+    recipe: dict[str, Any]
+    recipe_name: str
+    data: str
+    """The dataset's name."""
+    seed: int
+
+    def write(self, folder: Path) -> None:
+        """Makes the folder; it must not be a run yet."""
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_file(folder / FACTS, json.dumps(asdict(self), indent=1, sort_keys=True) + "\n")
+
+
+def read(folder: Path) -> Run:
+    """The facts of a training.
+
+    Raises:
+        UsageError: it is no run, or damaged.
+    """
+    path = folder / FACTS
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        values["classes"] = tuple(values["classes"])
+        return Run(**values)
+    except FileNotFoundError:
+        raise UsageError(f"{folder} is not a training: it has no {FACTS}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is damaged ({error})") from error
+
+
+def make(run: Run) -> Trainable:
+    """The separator of a run, untrained."""
+    options = {k: tuple(v) if isinstance(v, list) else v for k, v in run.options.items()}
+    separator = create(run.separator, **options)
+    if not isinstance(separator, Trainable):
+        raise UsageError(f"separator {run.separator} has nothing to train")
+    apply_recipe(separator, run.recipe["clip"])
+    return separator
+
+
+def apply_recipe(separator: Separator, clip: str) -> None:
+    """Gives the front end of a mask separator the recipe's clipping rule for magnitudes."""
+    from dataclasses import replace
+
+    from avpipe.separation.interface import MaskSeparator
+
+    if clip == "magnitude" and isinstance(separator, MaskSeparator):
+        separator.front_end = replace(separator.front_end, clamp=True)
+
+
+def load(folder: Path, which: str = "best") -> tuple[Trainable, Run]:
+    """The trained separator of a run, in eval mode, and its facts.
+
+    Args:
+        folder: of the training.
+        which: `best` by validation loss, or `last`; without a best one the last is taken.
+
+    Raises:
+        UsageError: no run, no checkpoint, a damaged one, or one of another separator.
+    """
+    run = read(folder)
+    path = folder / CHECKPOINTS / f"{which}.ckpt"
+    if which == "best" and not path.exists():
+        path = folder / CHECKPOINTS / "last.ckpt"
+    separator = make(run)
+    load_weights(separator, path, run.separator)
+    return separator.eval(), run
+
+
+def load_weights(separator: Trainable, path: Path, name: str) -> None:
+    """Copies the weights of a checkpoint into a separator of the same kind."""
+    from avpipe.separation.checkpoints import load_into
+
+    content = read_checkpoint(path)
+    tensors = {
+        key.removeprefix(PREFIX): value
+        for key, value in content.get("state_dict", {}).items()
+        if key.startswith(PREFIX)
+    }
+    load_into(separator, tensors, f"checkpoint {path} for separator {name}")
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint of a training, without running code from it."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UsageError(f"{path} does not exist: the training has saved nothing yet") from None
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UsageError(f"checkpoint {path} is damaged: {reason}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"checkpoint {path} is damaged: it holds a {type(content).__name__}")
+    return content
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Writes a checkpoint: the old one stays until the new one is on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Writes a small text file in one step."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def recipe_facts(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as JSON holds it."""
+    return {key: dict(v) if hasattr(v, "items") else v for key, v in asdict(recipe).items()}

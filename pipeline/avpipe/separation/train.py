@@ -1,0 +1,283 @@
+"""Trains a separator from the shards of a built dataset.
+
+    train(Config(data=Path("data/solos"), out=Path("runs/mhunet"), recipe="thesis-exp-4"))
+
+Mixtures are made on the training device (`data`, `mixing`); the loop is Lightning's (`loop`); what
+is written is described in `runs`. A run that was stopped goes on with `resume=True`.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from avpipe.config import configure
+from avpipe.errors import ToolMissing, UsageError
+from avpipe.separation.recipes import Recipe, recipe
+
+if TYPE_CHECKING:
+    import lightning
+
+    from avpipe.dataset import Dataset
+    from avpipe.separation.interface import Trainable
+    from avpipe.separation.loop import Training
+    from avpipe.separation.runs import Run
+
+
+@dataclass(frozen=True)
+class Config:
+    """One training."""
+
+    data: Path
+    """A built dataset."""
+    out: Path
+    """Folder of the run; it must not be there unless `resume`."""
+    recipe: str = "short"
+    """Name of a recipe."""
+    separator: str | None = None
+    """Instead of the recipe's."""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the recipe that differ from it, or from what the resumed run had."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the separator that differ from the recipe's."""
+    weights: Path | None = None
+    """A run whose best weights are the start."""
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = 1
+    """GPUs (or processes on the CPU) that share every batch."""
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    seconds: float | None = None
+    """Budget: the training ends, resumable, when it is spent."""
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a training ended."""
+
+    run: Path
+    steps: int
+    stopped: str
+    """steps, budget or no improvement."""
+    train_loss: float
+    """Mean since the validation before the last."""
+    validation_loss: float
+    validation_si_sdr: float
+    """dB."""
+    samples_per_second: float
+    """Mixtures trained on, without validation."""
+    dropped: Mapping[str, int]
+    """Reason -> segments of the dataset that could not be used."""
+
+
+def train(config: Config) -> Result:
+    """Trains, or goes on training.
+
+    Raises:
+        UsageError: what is asked for is impossible or would overwrite something.
+        NotANumber: the loss left the numbers; the batch is in the run's folder.
+        ToolMissing: torch or lightning is not installed.
+    """
+    _check_tools(config)
+    import lightning
+    import torch
+
+    from avpipe import open_dataset
+    from avpipe.separation import journal, loop, runs
+
+    run = _resumed(config) if config.resume else _new(config)
+    chosen = configure(Recipe, run.recipe, f"recipe {run.recipe_name}")
+    dataset = open_dataset(config.data)
+    with torch.random.fork_rng():
+        torch.manual_seed(run.seed)
+        separator = runs.make(run)
+    if config.weights is not None and not config.resume:
+        runs.load_weights(separator, _weights(config.weights), run.separator)
+    training = _training(separator, chosen, dataset, run, config)
+    keeper = journal.Journal(config.out, config.seconds)
+    run.write(config.out)
+    last = config.out / runs.CHECKPOINTS / "last.ckpt" if config.resume else None
+    with _quiet():
+        trainer = lightning.Trainer(
+            accelerator=_accelerator(config),
+            devices=config.devices,
+            strategy="ddp" if config.devices > 1 else "auto",
+            precision=config.precision,
+            max_steps=chosen.steps,
+            callbacks=[keeper],
+            plugins=[journal.AtomicCheckpoints()],
+            logger=_logger(config.out),
+            log_every_n_steps=1,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+        try:
+            trainer.fit(training, ckpt_path=last)
+        except loop.NotANumber as error:
+            raise _saved(error, training, config.out) from error
+    return _result(config.out, keeper, training.train_bank.dropped)
+
+
+def _resumed(config: Config) -> "Run":
+    """The facts of a run that goes on, perhaps with another length or learning rate."""
+    from avpipe.separation import runs
+
+    run = runs.read(config.out)
+    changed = configure(Recipe, {**run.recipe, **config.changes}, f"recipe of {config.out}")
+    return replace(run, recipe=runs.recipe_facts(changed))
+
+
+def _new(config: Config) -> "Run":
+    """The facts of a run that begins."""
+    from avpipe import open_dataset
+    from avpipe.separation import runs
+
+    if config.out.exists() and any(config.out.iterdir()):
+        raise UsageError(f"{config.out} is not empty: choose another folder, or resume it")
+    base = recipe(config.recipe)
+    if base.starts_from == "weights" and config.weights is None:
+        raise UsageError(f"recipe {config.recipe} starts from trained weights: name their run")
+    values = {f.name: getattr(base, f.name) for f in fields(base)}
+    chosen: Recipe = configure(Recipe, values | dict(config.changes), f"recipe {config.recipe}")
+    separator = config.separator or chosen.separator
+    options = {**chosen.options, **config.options}
+    dataset = open_dataset(config.data)
+    options |= _classes(separator, options, sorted(set(dataset.index["category"])))
+    chosen = replace(chosen, separator=separator, options=options)
+    run = runs.Run(
+        separator=separator,
+        options=options,
+        classes=(),
+        recipe=runs.recipe_facts(chosen),
+        recipe_name=config.recipe,
+        data=dataset.name,
+        seed=config.seed,
+    )
+    return replace(run, classes=runs.make(run).classes or tuple(_categories(dataset)))
+
+
+def _categories(dataset: "Dataset") -> list[str]:
+    return sorted(set(dataset.index["category"]))
+
+
+def _classes(separator: str, options: Mapping[str, Any], categories: list[str]) -> dict[str, Any]:
+    """The dataset's categories as the classes of a separator whose own do not hold them all."""
+    from avpipe.separation import separators
+    from avpipe.separation.data import plain
+
+    config = separators.module(separator).Config()
+    if not hasattr(config, "classes") or "classes" in options:
+        return {}
+    known = {plain(name) for name in config.classes}
+    return {} if {plain(c) for c in categories} <= known else {"classes": tuple(categories)}
+
+
+def _training(
+    separator: "Trainable", chosen: Recipe, dataset: "Dataset", run: "Run", config: Config
+) -> "Training":
+    import torch
+
+    from avpipe.separation import data, mixing
+    from avpipe.separation.loop import Training
+
+    missing = separator.needs - {"categories", "references"}
+    if missing:
+        raise UsageError(
+            f"separator {run.separator} needs {', '.join(sorted(missing))} of every source;"
+            f" {dataset.path} has {', '.join(dataset.fields)}"
+        )
+    device = torch.device(_accelerator(config))
+    banks = []
+    for part in ("train", "validation"):
+        bank = data.load(
+            dataset, part, run.classes, separator.front_end.sample_rate, separator.front_end.samples
+        )
+        mixing.check(bank, chosen.mixing(chosen.most))
+        banks.append(bank.to(data.resident_device(bank, device)))
+    return Training(separator, chosen, banks[0], banks[1], run.seed)
+
+
+def _check_tools(config: Config) -> None:
+    try:
+        import lightning  # noqa: F401
+        import torch
+    except ModuleNotFoundError as error:
+        raise ToolMissing(f"training needs {error.name}: pip install 'avpipe[train]'") from error
+    if _accelerator(config) == "cuda" and config.devices > torch.cuda.device_count():
+        raise UsageError(
+            f"{config.devices} GPUs were asked for, this machine has {torch.cuda.device_count()}"
+        )
+
+
+def _accelerator(config: Config) -> str:
+    import torch
+
+    if config.device != "auto":
+        return config.device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _weights(run: Path) -> Path:
+    from avpipe.separation import runs
+
+    best = run / runs.CHECKPOINTS / "best.ckpt"
+    return best if best.exists() else run / runs.CHECKPOINTS / "last.ckpt"
+
+
+def _logger(out: Path) -> "lightning.pytorch.loggers.TensorBoardLogger":
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    return TensorBoardLogger(out, name="tensorboard", version="")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's remarks on hardware and hints: what matters is raised or printed here."""
+    log = logging.getLogger("lightning.pytorch")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        try:
+            yield
+        finally:
+            log.setLevel(level)
+
+
+def _saved(error: Any, training: "Training", out: Path) -> Exception:
+    """Keeps the batch, which its step's number gives again, and says where it is."""
+    import torch
+
+    path = out / f"bad-batch-{error.step}.pt"
+    batch = training.make_batch(error.step)
+    torch.save(
+        {
+            "mixture": batch.mixture,
+            "sources": batch.sources,
+            "categories": batch.context.categories,
+        },
+        path,
+    )
+    error.args = (f"{error}: its batch is in {path}; resume with a lower learning rate",)
+    return error  # type: ignore[no-any-return]
+
+
+def _result(out: Path, keeper: Any, dropped: Mapping[str, int]) -> Result:
+    row = keeper.rows[-1]
+    return Result(
+        run=out,
+        steps=int(row["step"]),
+        stopped=keeper.stopped,
+        train_loss=row["train_loss"],
+        validation_loss=row["validation_loss"],
+        validation_si_sdr=row["validation_si_sdr"],
+        samples_per_second=row["samples_per_second"],
+        dropped=dict(dropped),
+    )
