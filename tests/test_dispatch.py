@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avpipe.dag import Node
@@ -66,6 +66,7 @@ def test_the_second_task_for_an_artifact_waits_for_the_first() -> None:
     assert started(queue, {"cpu": 9}) == ["same"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["cpu", "net", "gpu"])), max_size=40))
 def test_slots_are_never_exceeded_and_every_task_gets_through(
     items: list[tuple[int, Pool]],

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avpipe.errors import FailureClass
@@ -23,6 +23,7 @@ def test_youtube_is_asked_every_few_seconds_whatever_its_host_is_called() -> Non
     assert pace.wait_seconds("https://notyoutube.org/y", 0.0) == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 10), min_size=20, max_size=60))
 def test_the_mean_interval_is_kept(gaps: list[float]) -> None:
     pace, now, starts = Pace(CONFIG), 0.0, []
@@ -101,6 +102,7 @@ def test_what_the_server_asks_for_is_obeyed_unless_it_is_too_long() -> None:
     assert breaker.broken == "rate_limited: no answer"
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["network", "bot", "rate_limited", "removed", "ok"]), max_size=40))
 def test_the_gate_never_locks_for_ever_without_saying_why(events: list[str]) -> None:
     gate, now = Gate(CONFIG), 0.0

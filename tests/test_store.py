@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avpipe.errors import AvpipeError
@@ -141,6 +141,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(json_values)
 def test_canonical_json_is_json_and_does_not_depend_on_the_order_of_keys(value: object) -> None:
     text = canonical(value)
@@ -154,6 +155,7 @@ def _reversed(value: object) -> object:
     return [_reversed(v) for v in value] if isinstance(value, list) else value
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(min_size=1), st.text(), min_size=1), st.data())
 def test_content_digests_differ_where_content_does(
     files: dict[str, str], data: st.DataObject

@@ -265,12 +265,13 @@ def _publish(request: Request, ledger: Ledger, result: Result, report: Report, s
 def _summaries(request: Request, ledger: Ledger, result: Result) -> dict[str, Summary]:
     """recording -> what it contributes: from this run, or from the last one that completed it."""
     known, store = ledger.complete(), request.store
+    grid = request.dataset.fps, request.dataset.sample_rate
     found: dict[str, Summary] = {}
     for recording, complete in result.complete.items():
         before = known.get(recording)
         if before is None or not complete.is_described_by(before):
             tool = packing.detector(ledger, complete.keys)
-            summary = packing.summarise(request.dataset, store, complete, tool)
+            summary = packing.summarise(store, complete, grid, tool)
             ledger.completed(recording, summary.as_json())
         else:
             summary = Summary.from_json(before)

@@ -6,7 +6,12 @@ ledger: packing what has not changed opens no artifact.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+<<<<<<< HEAD
 from dataclasses import dataclass, field
+=======
+from dataclasses import dataclass
+from pathlib import Path
+>>>>>>> engine
 from typing import Any
 
 from avpipe.dag import FIELDS, upstream
@@ -15,6 +20,8 @@ from avpipe.keypoints import topology
 from avpipe.ledger import Ledger
 from avpipe.manifest import Manifest
 from avpipe.shards import DatasetFacts, Member, ShardJob, write_shard
+from avpipe.shards.catalogue import INDEX, read_catalogue
+from avpipe.shards.index import read_index
 from avpipe.store import Store, canonical, sha256_text
 from avpipe.types import Recording, Segment
 from avpipe.walk import Complete
@@ -43,7 +50,11 @@ class Summary:
     audio: bool
     detector: Mapping[str, Any]
     """Identity of what found the keypoints."""
+<<<<<<< HEAD
     media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+=======
+    media: Mapping[str, Mapping[str, Any]]
+>>>>>>> engine
     """Field of images or stems that it has -> what its artifact says of itself."""
     stale: tuple[str, ...] = ()
     """Stages that were frozen: their artifacts are not what the line would have made."""
@@ -74,7 +85,7 @@ def detector(ledger: Ledger, keys: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 def summarise(
-    manifest: Manifest, store: Store, complete: Complete, detector: Mapping[str, Any]
+    store: Store, complete: Complete, grid: tuple[float, int], detector: Mapping[str, Any]
 ) -> Summary:
     """Reads what the artifacts of a finished recording say of themselves."""
     keys = complete.keys
@@ -90,7 +101,7 @@ def summarise(
     return Summary(
         dict(keys),
         dict(complete.digests),
-        (manifest.fps, manifest.sample_rate),
+        grid,
         found["frames"],
         tuple((start, stop) for start, stop in found["segments"]),
         found["reason"],
@@ -104,6 +115,24 @@ def summarise(
         },
         complete.stale,
     )
+
+
+def published(out: Path, store: Store, ledger: Ledger) -> Iterator[tuple[str, Summary]]:
+    """Recording -> what it contributed to the shards that are published, if its artifacts are
+    still there.
+
+    Raises:
+        DatasetError: the index or `MANIFEST.json` cannot be read.
+    """
+    catalogue = read_catalogue(out)
+    grid = float(catalogue.dataset["fps"]), int(catalogue.dataset["sample_rate"])
+    rows = read_index(out / INDEX).select(["recording", "keys"]).to_pylist()
+    for recording, text in {row["recording"]: row["keys"] for row in rows}.items():
+        keys = json.loads(text)
+        digests = {stage: ledger.digest(stage, key) for stage, key in keys.items()}
+        if all(digests.values()):
+            complete = Complete(keys, {s: d for s, d in digests.items() if d}, ())
+            yield recording, summarise(store, complete, grid, detector(ledger, keys))
 
 
 def write_until(
@@ -173,9 +202,16 @@ def member(store: Store, recording: Recording, fields: Sequence[str], summary: S
         },
         keys=summary.keys,
         detector=summary.detector,
+<<<<<<< HEAD
         media=summary.media,
+=======
+>>>>>>> engine
         frozen={
             name: tuple(s for s in summary.stale if s in upstream(stage) or s == "segment")
             for name, stage in stages.items()
         },
+<<<<<<< HEAD
+=======
+        media=summary.media,
+>>>>>>> engine
     )

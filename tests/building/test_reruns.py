@@ -217,8 +217,8 @@ def test_a_frozen_stage_keeps_its_stale_output_and_the_shards_say_so(
     report = run(frozen)
     assert ran(report) == {"pack": 1}
     with h5py.File(tmp_path / "out" / "shards" / "skeleton-00000.h5") as shard:
-        assert list(shard["violin"].attrs["frozen"]) == ["detect"]
-        assert '"weights":"a"' in shard["violin"].attrs["detector"]
+        assert list(shard["violin"].attrs["frozen"]) == [b"detect"]
+        assert b'"weights":"a"' in shard["violin"].attrs["detector"]
     with h5py.File(tmp_path / "out" / "shards" / "audio-00000.h5") as shard:
         assert "frozen" not in shard["violin"].attrs
     assert ran(run(frozen)) == {}
