@@ -78,11 +78,7 @@ class Repaired:
 
 
 def repair(out: Path) -> Repaired:
-<<<<<<< HEAD
-    """Removes damaged artifacts and shards and makes the ledger anew from the sidecars of the others.
-=======
     """Removes what is damaged, and makes the ledger agree with what is there.
->>>>>>> engine
 
     A ledger that cannot be read is made anew from the sidecars and the index: what it knew of
     attempts and failures is lost, and permanent failures are tried once more.
@@ -92,7 +88,7 @@ def repair(out: Path) -> Repaired:
     with exclusive(out):
         store = Store(out / "work")
         store.sweep()
-        removed = list(repair_shards(out))
+        removed = []
         for stage, key in store.artifacts():
             if store.problems(stage, key):
                 removed.append(store.path(stage, key).relative_to(out).as_posix())

@@ -6,12 +6,8 @@ ledger: packing what has not changed opens no artifact.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-<<<<<<< HEAD
-from dataclasses import dataclass, field
-=======
 from dataclasses import dataclass
 from pathlib import Path
->>>>>>> engine
 from typing import Any
 
 from avpipe.dag import FIELDS, upstream
@@ -50,11 +46,7 @@ class Summary:
     audio: bool
     detector: Mapping[str, Any]
     """Identity of what found the keypoints."""
-<<<<<<< HEAD
-    media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-=======
     media: Mapping[str, Mapping[str, Any]]
->>>>>>> engine
     """Field of images or stems that it has -> what its artifact says of itself."""
     stale: tuple[str, ...] = ()
     """Stages that were frozen: their artifacts are not what the line would have made."""
@@ -202,16 +194,9 @@ def member(store: Store, recording: Recording, fields: Sequence[str], summary: S
         },
         keys=summary.keys,
         detector=summary.detector,
-<<<<<<< HEAD
-        media=summary.media,
-=======
->>>>>>> engine
         frozen={
             name: tuple(s for s in summary.stale if s in upstream(stage) or s == "segment")
             for name, stage in stages.items()
         },
-<<<<<<< HEAD
-=======
         media=summary.media,
->>>>>>> engine
     )

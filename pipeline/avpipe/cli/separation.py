@@ -13,7 +13,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command(
-        epilog="Example: avpipe train mhunet --data data/solos --recipe solos-paper --out runs/mhunet"
+        epilog="Example: avpipe train mhunet --recipe solos-paper --data data/solos --out runs/one"
     )(train)
     app.command(
         epilog="Example: avpipe evaluate runs/mhunet oracle mixture --data data/solos --out scores"
@@ -47,7 +47,7 @@ def train(
     recipes: Annotated[bool, typer.Option("--recipes", help="List the recipes and end.")] = False,
     json: output.Json = False,
 ) -> int:
-    """Trains a separator on the shards of a dataset; stop it at any time and go on with --resume."""
+    """Trains a separator on a dataset's shards; stop it at any time and go on with --resume."""
     from dataclasses import asdict
 
     from avpipe.cli.build import parse_settings

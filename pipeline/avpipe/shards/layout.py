@@ -115,20 +115,12 @@ def recording_attributes(field: str, facts: DatasetFacts, member: Member) -> Att
     }
     if kind(field) in ("keypoints", "crops"):
         attributes["detector"] = canonical(dict(member.detector))
-<<<<<<< HEAD
-=======
     if frozen := member.frozen.get(field):
         attributes["frozen"] = list(frozen)
->>>>>>> engine
     if kind(field) in ("images", "crops"):
         attributes |= {name: member.media[field][name] for name in ("step", "height", "width")}
     if kind(field) == "stems":
         attributes["names"] = list(member.media[field]["names"])
-<<<<<<< HEAD
-    if frozen := member.frozen.get(field):
-        attributes["frozen"] = list(frozen)
-=======
->>>>>>> engine
     return attributes
 
 
