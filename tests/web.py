@@ -1,7 +1,7 @@
 """A loopback web server that plays all the moods of the sites that recordings come from.
 
 `http://127.0.0.1:port/<mood>/<file>`: the file of the folder it serves, as that mood gives it.
-`Server.requests` counts what was asked for, by path.
+`Server.requests` counts what was asked for, by path, without those that want headers only.
 """
 
 import socket
@@ -60,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Answers in the mood that the path names."""
         self.close_connection = True
         self.state: Server = self.server.state  # type: ignore[attr-defined]
-        self.state.requests[self.path] += 1
+        self.state.requests[self.path] += self.command == "GET"
         _, mood, name = unquote(self.path).split("/", 2)
         folder: Path = self.server.folder  # type: ignore[attr-defined]
         data = (folder / name).read_bytes() if (folder / name).is_file() else b""

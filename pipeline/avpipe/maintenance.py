@@ -67,18 +67,20 @@ class Repaired:
     artifacts: int
     """Artifacts the ledger knows now."""
     removed: tuple[str, ...]
-    """Damaged artifacts that were removed; the next build makes them again."""
+    """Damaged artifacts and shards that were removed; the next build makes them again."""
 
 
 def repair(out: Path) -> Repaired:
-    """Removes damaged artifacts and makes the ledger anew from the sidecars of the others.
+    """Removes damaged artifacts and shards and makes the ledger anew from the sidecars of the others.
 
     The log of attempts and the failures begin anew too: permanent failures are tried once more.
     """
+    from avpipe.shards import repair as repair_shards
+
     with exclusive(out):
         store = Store(out / "work")
         store.sweep()
-        removed = []
+        removed = list(repair_shards(out))
         for stage, key in store.artifacts():
             if store.problems(stage, key):
                 removed.append(store.path(stage, key).relative_to(out).as_posix())

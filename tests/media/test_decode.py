@@ -40,6 +40,11 @@ def test_fewer_frames_than_the_header_says_is_unreadable() -> None:
     assert caught.value.failure == "unreadable"
 
 
+def test_pictures_of_several_sizes_are_unreadable() -> None:
+    with pytest.raises(RecordingFailed, match="change size at frame 25"):
+        list(decode_frames(ODD / "size_changes_25.mkv"))
+
+
 @pytest.mark.parametrize("name", ["zero_bytes.mp4", "random_bytes.mp4", "audio_only.m4a"])
 def test_what_has_no_pictures_is_unreadable(name: str) -> None:
     with pytest.raises(RecordingFailed) as caught:

@@ -32,6 +32,8 @@ FRAMES = {  # T at 25 fps: round(25 * end of the last presented video packet), f
     "odd_size_10bit_444.mp4": 50,
     "rotated_90.mp4": 50,
     "silent_audio.mp4": 50,
+    "size_changes_25.mkv": 50,
+    "size_changes_30.mkv": 50,
     "surround_96k.mkv": 50,
     "two_audio_tracks.mkv": 50,
     "vfr.mp4": 50,

@@ -69,12 +69,20 @@ def main() -> None:
     _cut(first, OUT / "truncated_index_first.mp4", 0.55)
     _cut(last, OUT / "truncated_index_last.mp4", 0.55)
     _cut(OUT / "clip.webm", OUT / "truncated.webm", 0.5)
+    sizes = [
+        _make(f"-i {{source}} -t 1 -r {rate} -vf scale={size} -crf 36", Path(name), step)
+        for rate in (25, 30)
+        for size in ("160:136", "240:204")
+        if (name := f"{step}{rate}-{size[:3]}.mp4")
+    ]
+    _join(sizes[:2], OUT / "size_changes_25.mkv", step)
+    _join(sizes[2:], OUT / "size_changes_30.mkv", step)
     (OUT / "zero_bytes.mp4").write_bytes(b"")
     (OUT / "random_bytes.mp4").write_bytes(Random(0).randbytes(4096))
     (OUT / "html_error_page.mp4").write_text(
         "<!DOCTYPE html><html><body><h1>Service unavailable</h1></body></html>\n"
     )
-    for path in (whole, last, first):
+    for path in (whole, last, first, *sizes):
         path.unlink()
 
 
@@ -86,6 +94,13 @@ def _make(recipe: str, target: Path, step: Path) -> Path:
     fixed = ["-threads", "1", "-fflags", "+bitexact", "-flags", "+bitexact", "-b:a", "32k"]
     subprocess.run([str(ffmpeg.executable()), *quiet, *words, *fixed, f"file:{target}"], check=True)
     return target
+
+
+def _join(parts: list[Path], target: Path, step: Path) -> None:
+    playlist = Path(f"{step}parts.txt")
+    playlist.write_text("".join(f"file {part.resolve()}\n" for part in parts))
+    _make(f"-f concat -safe 0 -i {playlist} -c copy", target, step)
+    playlist.unlink()
 
 
 def _cut(source: Path, target: Path, share: float) -> None:

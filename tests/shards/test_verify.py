@@ -8,10 +8,12 @@ from pathlib import Path
 import h5py
 import pytest
 
-from avpipe.shards import pack, repair, verify
+from avpipe import open_dataset
+from avpipe.errors import DatasetError
+from avpipe.shards import pack, repair, verify, write_shard
 from avpipe.shards.check import shard_problems
 from avpipe.store import sha256_file
-from tiny_dataset import facts, members
+from tiny_dataset import facts, member, members
 
 
 @pytest.fixture
@@ -127,3 +129,30 @@ def test_what_is_damaged_is_removed_and_packed_again_as_it_was(out, tmp_path, da
     pack(out, facts(), members(tmp_path))
     assert verify(out).ok
     assert (out / damaged).read_bytes() == before
+
+
+def test_repair_leaves_what_is_not_damaged(out, tmp_path):
+    def interrupted(jobs):
+        yield from map(write_shard, jobs[:1])
+        raise KeyboardInterrupt
+
+    (out / "shards/notes.txt").write_text("mine")
+    changed = [member(tmp_path, "violin-b", [(0, 90)]), *members(tmp_path)[1:]]
+    with pytest.raises(KeyboardInterrupt):
+        pack(out, facts(), changed, run=interrupted)
+    before = sorted(p.name for p in out.rglob("*"))
+    assert repair(out) == ()
+    assert sorted(p.name for p in out.rglob("*")) == before
+    assert len(open_dataset(out)) == 5
+
+
+def test_there_is_nothing_to_repair_in_an_empty_folder(tmp_path):
+    assert repair(tmp_path) == ()
+
+
+def test_repair_leaves_a_dataset_of_another_version_alone(out):
+    document = json.loads((out / "MANIFEST.json").read_text()) | {"version": 2}
+    (out / "MANIFEST.json").write_text(json.dumps(document))
+    with pytest.raises(DatasetError, match=r"is \('avpipe-dataset', 2\)"):
+        repair(out)
+    assert (out / "MANIFEST.json").is_file()

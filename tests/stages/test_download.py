@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -144,6 +145,26 @@ def test_limits_hold_before_or_after_the_download(
     option: dict[str, float], failure_class: str, server: Server, tmp_path: Path
 ) -> None:
     assert failure(server.url("good", CLIP), tmp_path / "out", **option).failure == failure_class
+
+
+def test_an_announced_duration_beyond_the_limit_is_not_downloaded(
+    server: Server, tmp_path: Path
+) -> None:
+    name = "-näme with späces №1.mp4"  # asked for by no other test
+    error = failure(server.url("announces-more", name), tmp_path / "out", max_seconds=30.0)
+    assert error.failure == "limit"
+    assert server.requests[quote(f"/good/{name}")] < 2  # its headers are looked at, as ever
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [({"cookies_file": "/no/cookies.txt"}, "no file"), ({"format": "bv*["}, "download.format")],
+)
+def test_an_option_that_cannot_be_used_is_a_usage_error(
+    option: dict[str, str], text: str, server: Server, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=text):
+        fetch(server.url("good", CLIP), tmp_path / "out", **option)
 
 
 def test_a_file_without_a_length_stops_at_the_limit(server: Server, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from avpipe.cli import build, datasets, facts, maintenance, output, statistics
+from avpipe.cli import build, datasets, facts, maintenance, media, output, statistics
 from avpipe.errors import AvpipeError, Locked
 
 app = typer.Typer(
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (build, datasets, facts, statistics, maintenance):
+for group in (build, datasets, facts, statistics, media, maintenance):
     group.register(app)
 
 

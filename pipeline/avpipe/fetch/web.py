@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from avpipe.errors import FailureClass, RecordingFailed
+from avpipe.errors import FailureClass, RecordingFailed, UsageError
 from avpipe.fetch.failures import classify
 from avpipe.fetch.guard import Guard
 from avpipe.fetch.options import Options
@@ -44,6 +44,7 @@ def fetch(url: str, folder: Path, options: Options) -> Fetched:
 
     Raises:
         RecordingFailed: of any class in `avpipe.fetch.failures`, or `timeout`, `limit`, `disk`.
+        UsageError: an option cannot be used.
     """
     from yt_dlp import YoutubeDL
     from yt_dlp.utils import YoutubeDLError
@@ -52,6 +53,8 @@ def fetch(url: str, folder: Path, options: Options) -> Fetched:
         try:
             with YoutubeDL(_parameters(folder, options, guard)) as ydl:
                 info = ydl.extract_info(url)
+        except SyntaxError as error:
+            raise UsageError(f"download.format {options.format!r}: {error}") from error
         except (YoutubeDLError, OSError) as error:
             raise guard.verdict or classify(error, url) from error
     if "entries" in info:
@@ -111,6 +114,8 @@ def _parameters(folder: Path, options: Options, guard: Guard) -> dict[str, Any]:
 def _cookies(folder: Path, options: Options) -> dict[str, Any]:
     """yt-dlp rewrites its cookie file, so every download has a copy that goes with its folder."""
     if options.cookies_file:
+        if not Path(options.cookies_file).is_file():
+            raise UsageError(f"download.cookies_file: there is no file {options.cookies_file}")
         private = folder / "cookies.txt"
         shutil.copyfile(options.cookies_file, private)
         private.chmod(0o600)

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import threading
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -74,7 +75,13 @@ def _version_text(program: str) -> str:
     return done.stdout.decode(errors="replace")
 
 
-def output(media: Path, stream: int, target: Path, **options: Any) -> Any:
+def output(
+    media: Path,
+    stream: int,
+    target: Path,
+    decoding: Mapping[str, object] | None = None,
+    **encoding: object,
+) -> Any:
     """A command, as an ffmpeg-python node, that makes `target` of one stream of `media`.
 
     One decoding and one encoding thread, no metadata, bit-exact flags.
@@ -83,12 +90,13 @@ def output(media: Path, stream: int, target: Path, **options: Any) -> Any:
         media: input file; nothing it refers to is followed.
         stream: index of the stream in it.
         target: output file.
-        options: further output options.
+        decoding: further input options.
+        encoding: further output options.
     """
     import ffmpeg
 
-    opened = ffmpeg.input(source.address(media), threads=1, **source.OPTIONS)
-    return opened[str(stream)].output(source.address(target), **_REPEATABLE, **options)
+    opened = ffmpeg.input(source.address(media), threads=1, **source.OPTIONS, **(decoding or {}))
+    return opened[str(stream)].output(source.address(target), **_REPEATABLE, **encoding)
 
 
 def run(command: Any, timeout_seconds: float) -> None:

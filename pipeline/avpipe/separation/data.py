@@ -47,6 +47,8 @@ class AudioBank:
     """(M,) index into `names`, ascending."""
     recordings: tuple[str, ...]
     """(M,) ids."""
+    start_frames: tuple[int, ...]
+    """(M,) first frame of each segment in its recording."""
     names: tuple[str, ...]
     """Names of the classes."""
     sample_rate: int
@@ -135,6 +137,7 @@ def load(
         lengths=lengths,
         classes=np.array([known[plain(index["category"][row])] for row in kept], np.int64),
         recordings=tuple(index["recording"][row] for row in kept),
+        start_frames=tuple(int(index["start_frame"][row]) for row in kept),
         names=names,
         sample_rate=sample_rate,
         window=window,
@@ -145,18 +148,21 @@ def load(
 def rows_of(index: "pd.DataFrame", part: Part) -> Int64:
     """Rows of `index` that belong to a part of the dataset.
 
-    The manifest's split decides. Where it has no validation (or no test) recordings, those are
-    the last fifth of every category's training recordings by id, at least one if there are two;
-    training then leaves them out.
+    The manifest's split decides; recordings without one are for training. Where it has no
+    validation recordings, the last fifth of every category's training recordings by id are taken
+    away from training for it, at least one if there are two. Where it has no test recordings, the
+    validation recordings are the test.
     """
     split = index["split"].fillna("train").str.lower()
     named = {p: split.isin(SPELLINGS[p]).to_numpy() for p in SPELLINGS}
-    if part != "train" and named[part].any():
-        return np.flatnonzero(named[part])
-    held = named["train"] & index["recording"].isin(_held_out(index[named["train"]])).to_numpy()
-    if part == "train":
-        return np.flatnonzero(named["train"] & ~(held & (not named["validation"].any())))
-    return np.flatnonzero(held)
+    if part == "test" and named["test"].any():
+        return np.flatnonzero(named["test"])
+    if part != "train" and named["validation"].any():
+        return np.flatnonzero(named["validation"])
+    if named["validation"].any():
+        return np.flatnonzero(named["train"])
+    held = index["recording"].isin(_held_out(index[named["train"]])).to_numpy()
+    return np.flatnonzero(named["train"] & (~held if part == "train" else held))
 
 
 def plain(name: str) -> str:

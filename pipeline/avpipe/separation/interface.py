@@ -112,10 +112,6 @@ class Trainable(Separator):
     def parts(self) -> dict[str, list[nn.Parameter]]:
         """Every parameter under exactly one name: the papers give a learning rate per part."""
 
-    def by_class(self, sources_BSN: Tensor, context: Context) -> Tensor:
-        """Sources (B, S, N) summed into their classes (B, len(classes), N); absent ones are 0."""
-        return sum_by_class(sources_BSN, context.get("categories"), len(self.classes))
-
 
 class MaskSeparator(Trainable):
     """A separator that multiplies the mixture's spectrogram by a mask per stem."""
@@ -130,11 +126,16 @@ class MaskSeparator(Trainable):
 
     def example(self, mixture_BN: Tensor, sources_BSN: Tensor, context: Context) -> Example:
         """See `Trainable.example`; the target is the ideal mask on the network's scale."""
+        categories_BS = None
         if self.output == "classes":
-            sources_BSN = self.by_class(sources_BSN, context)
-        mixture = self.front_end.magnitude(self.front_end.stft(mixture_BN))
-        sources = self.front_end.magnitude(self.front_end.stft(sources_BSN))
+            sources_BSN, categories_BS = merge_equal(sources_BSN, context.get("categories"))
+        # Spectrograms only of what sounds: most of many classes are absent.
+        signals = torch.cat([mixture_BN.unsqueeze(1), sources_BSN], 1)
+        magnitudes = self.front_end.magnitude(self.front_end.stft(signals))
+        mixture, sources = magnitudes[:, 0], magnitudes[:, 1:]
         target = masks.ideal(self.mask, sources, mixture)
+        if categories_BS is not None:
+            target = at_classes(target, categories_BS, len(self.classes))
         weight = torch.ones_like(mixture).unsqueeze(1)
         if self.energy_weighted:
             weight = masks.energy_weight(mixture).unsqueeze(1)
@@ -161,3 +162,23 @@ def sum_by_class(sources_BSN: Tensor, categories_BS: Tensor, classes: int) -> Te
     known = torch.arange(classes, device=categories_BS.device)
     member = (known[:, None] == categories_BS[:, None, :]).to(sources_BSN.dtype)
     return member @ sources_BSN
+
+
+def merge_equal(sources_BSN: Tensor, categories_BS: Tensor) -> tuple[Tensor, Tensor]:
+    """Sources of one class summed in the place of the first of them; the others' places, and
+    places of category -1, become silent and of category -1."""
+    same_BSS = categories_BS.unsqueeze(2) == categories_BS.unsqueeze(1)
+    places = torch.arange(categories_BS.shape[1], device=categories_BS.device)
+    leads_BS = (same_BSS.int().argmax(2) == places) & (categories_BS >= 0)
+    merged = (same_BSS & leads_BS.unsqueeze(2)).to(sources_BSN.dtype) @ sources_BSN
+    return merged, categories_BS.masked_fill(~leads_BS, -1)
+
+
+def at_classes(values_BSFT: Tensor, categories_BS: Tensor, classes: int) -> Tensor:
+    """Values of places (B, S, F, T) at their classes (B, classes, F, T), 0 at absent ones;
+    category -1 is dropped."""
+    batch, _, *shape = values_BSFT.shape
+    spread = values_BSFT.new_zeros(batch, classes + 1, *shape)
+    rows = torch.arange(batch, device=values_BSFT.device).unsqueeze(1)
+    spread[rows, categories_BS.masked_fill(categories_BS < 0, classes)] = values_BSFT
+    return spread[:, :classes]

@@ -54,8 +54,11 @@ class Journal(lightning.Callback):
         self._started = self._interval_started = time.monotonic()
         self._validating = 0.0
         self._progress: Progress | None = None
+        self._best = False
 
-    def on_train_start(self, trainer: lightning.Trainer, training: lightning.LightningModule) -> None:
+    def on_train_start(
+        self, trainer: lightning.Trainer, training: lightning.LightningModule
+    ) -> None:
         """Starts the clock and the progress line; forgets rows that came after the checkpoint."""
         self._started = self._interval_started = time.monotonic()
         self.rows = [row for row in self.rows if row["step"] <= trainer.global_step]
@@ -76,11 +79,15 @@ class Journal(lightning.Callback):
         if self.seconds is not None and time.monotonic() - self._started > self.seconds:
             self._stop(trainer, "budget")
 
-    def on_validation_start(self, trainer: lightning.Trainer, training: lightning.LightningModule) -> None:
+    def on_validation_start(
+        self, trainer: lightning.Trainer, training: lightning.LightningModule
+    ) -> None:
         """Validation is not training speed."""
         self._validating = time.monotonic()
 
-    def on_validation_end(self, trainer: lightning.Trainer, training: lightning.LightningModule) -> None:
+    def on_validation_end(
+        self, trainer: lightning.Trainer, training: lightning.LightningModule
+    ) -> None:
         """Logs, and what the schedule makes of it."""
         assert isinstance(training, Training)
         row = self._row(trainer, training)
@@ -101,21 +108,27 @@ class Journal(lightning.Callback):
             write_example(training, self.folder / "examples" / f"step-{trainer.global_step:07d}")
         self._best = best
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, training: lightning.LightningModule) -> None:
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, training: lightning.LightningModule
+    ) -> None:
         """Checkpoints, when all counters stand after the validation."""
         folder = self.folder / runs.CHECKPOINTS
-        trainer.save_checkpoint(folder / "last.ckpt")
+        trainer.save_checkpoint(folder / "last.ckpt", weights_only=False)
         if self._best:
-            trainer.save_checkpoint(folder / "best.ckpt")
+            trainer.save_checkpoint(folder / "best.ckpt", weights_only=False)
 
     def on_exception(
-        self, trainer: lightning.Trainer, training: lightning.LightningModule, exception: BaseException
+        self,
+        trainer: lightning.Trainer,
+        training: lightning.LightningModule,
+        exception: BaseException,
     ) -> None:
         """An interrupted training can go on from where it stood."""
         if self._progress is not None:
             self._progress.stop()
         if isinstance(exception, KeyboardInterrupt):
-            trainer.save_checkpoint(self.folder / runs.CHECKPOINTS / "last.ckpt")
+            path = self.folder / runs.CHECKPOINTS / "last.ckpt"
+            trainer.save_checkpoint(path, weights_only=False)
 
     def on_train_end(self, trainer: lightning.Trainer, training: lightning.LightningModule) -> None:
         """Leaves the terminal as it was."""
@@ -146,10 +159,11 @@ class Journal(lightning.Callback):
         task = self._progress.tasks[0]
         speed = task.speed or 0.0
         rest = (trainer.max_steps - trainer.global_step) / speed if speed else 0.0
+        assert isinstance(trainer.lightning_module, Training)
         batch = trainer.lightning_module.recipe.batch
         return (
             f"step {trainer.global_step}/{trainer.max_steps}"
-            f"  {speed * float(batch):.1f} samples/s  ETA {timedelta(seconds=round(rest))}"
+            f"  {speed * batch:.1f} samples/s  ETA {timedelta(seconds=round(rest))}"
         )
 
 
@@ -186,8 +200,8 @@ def write_example(training: Training, folder: Path) -> None:
     arrays = {title: signal.float().cpu().numpy() for title, signal in signals.items()}
     folder.mkdir(parents=True, exist_ok=True)
     for title, signal in arrays.items():
-        soundfile.write(folder / f"{title}.wav", signal, separator.sample_rate)
-    plots.spectrograms(arrays, separator.sample_rate, folder / "spectrograms.png")
+        soundfile.write(folder / f"{title}.wav", signal, separator.front_end.sample_rate)
+    plots.spectrograms(arrays, separator.front_end.sample_rate, folder / "spectrograms.png")
 
 
 def _line(row: dict[str, float], event: str | None) -> str:

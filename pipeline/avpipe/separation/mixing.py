@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -56,8 +57,15 @@ class Draw(NamedTuple):
     """(B, S)."""
     segments: Int64
     """(B, S) segment of the bank."""
-    gains: np.ndarray
-    """(B, S) float32."""
+    gains: npt.NDArray[np.float32]
+    """(B, S)."""
+
+    def part(self, start: int, stop: int) -> "Draw":
+        """The mixtures [start, stop)."""
+        some = slice(start, stop)
+        return Draw(
+            self.first_samples[some], self.classes[some], self.segments[some], self.gains[some]
+        )
 
 
 class Batch(NamedTuple):

@@ -181,23 +181,23 @@ THESIS = Recipe(
 )
 
 SHORT = Recipe(
-    follows="none of the papers: an hour or less on one machine, two to four instruments at levels"
-    " up to 12 dB apart",
+    follows="none of the papers: minutes to an hour on one machine, two to four instruments at"
+    " levels up to 12 dB apart",
     separator="unet",
     options={"frequency": "log", "mask": "ratio", "energy_weighted": True},
     fewest=2,
     most=4,
     combine="sum",
     gain=(0.25, 1.0),
-    loss="l1",
+    loss="bce",
     batch=8,
-    steps=4_000,
+    steps=1_600,
     rate=1e-3,
-    milestones=(2_400, 3_400),
+    milestones=(1_000, 1_400),
     milestone_factor=0.3,
     validate_steps=200,
     validation_mixtures=32,
-    example_steps=1_000,
+    example_steps=800,
 )
 
 
@@ -212,7 +212,6 @@ def _thesis(number: int, text: str, separator: str, loss: Loss = "bce", **option
     )
 
 
-_NO_CURRICULUM = {"curriculum": False, "curriculum_steps": 0}
 _THESIS_TABLE: dict[int, Recipe] = {
     1: _thesis(1, "", "unet", conditioning="none", frequency="log"),
     2: _thesis(2, "", "unet", conditioning="none"),
@@ -223,7 +222,8 @@ _THESIS_TABLE: dict[int, Recipe] = {
     7: _thesis(7, "logarithmic values", "mhunet", values="log"),
     8: replace(
         _thesis(8, "neither curriculum nor conditioning", "mhunet", conditioning="none"),
-        **_NO_CURRICULUM,
+        curriculum=False,
+        curriculum_steps=0,
     ),
     9: _thesis(9, "", "unet"),
     10: _thesis(10, "", "unet", conditioning="film-encoder"),

@@ -6,7 +6,10 @@ Mixtures are made on the training device (`data`, `mixing`); the loop is Lightni
 is written is described in `runs`. A run that was stopped goes on with `resume=True`.
 """
 
-from collections.abc import Mapping
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,7 +40,7 @@ class Config:
     separator: str | None = None
     """Instead of the recipe's."""
     changes: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of the recipe that differ from it."""
+    """Fields of the recipe that differ from it, or from what the resumed run had."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options of the separator that differ from the recipe's."""
     weights: Path | None = None
@@ -81,50 +84,61 @@ def train(config: Config) -> Result:
     """
     _check_tools(config)
     import lightning
+    import torch
 
     from avpipe import open_dataset
     from avpipe.separation import journal, loop, runs
 
-    run = _prepare(config)
-    chosen = Recipe(**{**run.recipe, "milestones": tuple(run.recipe["milestones"])})
+    run = _resumed(config) if config.resume else _new(config)
+    chosen = configure(Recipe, run.recipe, f"recipe {run.recipe_name}")
     dataset = open_dataset(config.data)
-    separator = runs.make(run)
+    with torch.random.fork_rng():
+        torch.manual_seed(run.seed)
+        separator = runs.make(run)
     if config.weights is not None and not config.resume:
         runs.load_weights(separator, _weights(config.weights), run.separator)
     training = _training(separator, chosen, dataset, run, config)
     keeper = journal.Journal(config.out, config.seconds)
-    if not config.resume:
-        run.write(config.out)
-    trainer = lightning.Trainer(
-        accelerator=_accelerator(config),
-        devices=config.devices,
-        strategy="ddp" if config.devices > 1 else "auto",
-        precision=config.precision,
-        max_steps=chosen.steps,
-        callbacks=[keeper],
-        plugins=[journal.AtomicCheckpoints()],
-        logger=_logger(config.out),
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-    )
+    run.write(config.out)
     last = config.out / runs.CHECKPOINTS / "last.ckpt" if config.resume else None
-    try:
-        trainer.fit(training, ckpt_path=last)
-    except loop.NotANumber as error:
-        raise _saved(error, training, config.out) from error
+    with _quiet():
+        trainer = lightning.Trainer(
+            accelerator=_accelerator(config),
+            devices=config.devices,
+            strategy="ddp" if config.devices > 1 else "auto",
+            precision=config.precision,
+            max_steps=chosen.steps,
+            callbacks=[keeper],
+            plugins=[journal.AtomicCheckpoints()],
+            logger=_logger(config.out),
+            log_every_n_steps=1,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+        try:
+            trainer.fit(training, ckpt_path=last)
+        except loop.NotANumber as error:
+            raise _saved(error, training, config.out) from error
     return _result(config.out, keeper, training.train_bank.dropped)
 
 
-def _prepare(config: Config) -> "Run":
-    """The facts of the run: new ones, or those of the run that is resumed."""
+def _resumed(config: Config) -> "Run":
+    """The facts of a run that goes on, perhaps with another length or learning rate."""
+    from avpipe.separation import runs
+
+    run = runs.read(config.out)
+    changed = configure(Recipe, {**run.recipe, **config.changes}, f"recipe of {config.out}")
+    return replace(run, recipe=runs.recipe_facts(changed))
+
+
+def _new(config: Config) -> "Run":
+    """The facts of a run that begins."""
     from avpipe import open_dataset
     from avpipe.separation import runs
 
-    if config.resume:
-        return runs.read(config.out)
     if config.out.exists() and any(config.out.iterdir()):
         raise UsageError(f"{config.out} is not empty: choose another folder, or resume it")
     base = recipe(config.recipe)
@@ -158,10 +172,10 @@ def _classes(separator: str, options: Mapping[str, Any], categories: list[str]) 
     from avpipe.separation import separators
     from avpipe.separation.data import plain
 
-    defaults = {f.name: f.default for f in fields(separators.module(separator).Config)}
-    if "classes" not in defaults or "classes" in options:
+    config = separators.module(separator).Config()
+    if not hasattr(config, "classes") or "classes" in options:
         return {}
-    known = {plain(name) for name in defaults["classes"]}
+    known = {plain(name) for name in config.classes}
     return {} if {plain(c) for c in categories} <= known else {"classes": tuple(categories)}
 
 
@@ -182,7 +196,9 @@ def _training(
     device = torch.device(_accelerator(config))
     banks = []
     for part in ("train", "validation"):
-        bank = data.load(dataset, part, run.classes, separator.sample_rate, separator.samples)
+        bank = data.load(
+            dataset, part, run.classes, separator.front_end.sample_rate, separator.front_end.samples
+        )
         mixing.check(bank, chosen.mixing(chosen.most))
         banks.append(bank.to(data.resident_device(bank, device)))
     return Training(separator, chosen, banks[0], banks[1], run.seed)
@@ -219,6 +235,20 @@ def _logger(out: Path) -> "lightning.pytorch.loggers.TensorBoardLogger":
     from lightning.pytorch.loggers import TensorBoardLogger
 
     return TensorBoardLogger(out, name="tensorboard", version="")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's remarks on hardware and hints: what matters is raised or printed here."""
+    log = logging.getLogger("lightning.pytorch")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        try:
+            yield
+        finally:
+            log.setLevel(level)
 
 
 def _saved(error: Any, training: "Training", out: Path) -> Exception:

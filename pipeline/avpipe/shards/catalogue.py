@@ -18,6 +18,10 @@ INDEX = "index.parquet"
 FORMAT, VERSION = "avpipe-dataset", 1
 
 
+class Damaged(DatasetError):
+    """`MANIFEST.json` is there and cannot be read."""
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """A read `MANIFEST.json`."""
@@ -89,5 +93,5 @@ def read_catalogue(out: Path) -> Catalogue:
     except FileNotFoundError:
         raise DatasetError(f"{out} is not a built dataset: it has no {NAME}") from None
     except (ValueError, KeyError, TypeError, OSError) as error:
-        raise DatasetError(f"{path} is damaged ({error}): build the dataset again") from error
+        raise Damaged(f"{path} is damaged ({error}): run repair, then build again") from error
     raise DatasetError(f"{path} is {found}, this avpipe reads {(FORMAT, VERSION)}")

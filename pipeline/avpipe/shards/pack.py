@@ -7,10 +7,13 @@ go the files that nothing lists. Until `MANIFEST.json` is replaced, the dataset 
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from avpipe.shards.assignment import assign
 from avpipe.shards.catalogue import (
@@ -151,8 +154,6 @@ def _usable(job: ShardJob, entry: Mapping[str, int | str]) -> Entry | None:
 
 
 def _bytes(member: Member, facts: DatasetFacts) -> int:
-    import numpy as np
-
     frames, _ = counts(member, facts)
     total = 0
     for field in member.artifacts:
@@ -163,7 +164,7 @@ def _bytes(member: Member, facts: DatasetFacts) -> int:
         whole = media.get("bytes", 0)
         lengths["B"] = whole * frames // max(1, member.frames)  # as if all images were alike
         for column in columns(field):
-            total += int(np.prod(column.shape(lengths))) * np.dtype(column.dtype).itemsize
+            total += math.prod(column.shape(lengths)) * np.dtype(column.dtype).itemsize
     return total
 
 

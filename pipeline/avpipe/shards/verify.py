@@ -1,16 +1,17 @@
 """Proves that a dataset is whole: recomputes every digest and invariant and names what is wrong."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from avpipe.errors import DatasetError
 from avpipe.resources import folder
-from avpipe.shards.catalogue import INDEX, NAME, Catalogue, read_catalogue, shard_name
+from avpipe.shards.catalogue import INDEX, NAME, Catalogue, Damaged, read_catalogue, shard_name
 from avpipe.shards.check import Segments, shard_problems, shard_segments
 from avpipe.shards.index import read_index
+from avpipe.shards.open import is_shard
 from avpipe.store import sha256_file
 from avpipe.timegrid import exact, sample_count
 from avpipe.types import Segment
@@ -51,16 +52,33 @@ def verify(out: Path) -> Verification:
 
 
 def repair(out: Path) -> tuple[str, ...]:
-    """Removes what `verify` finds damaged or left over, so that the next `pack` writes it again.
+    """Removes damaged files, so that the next `pack` writes them again; it takes care itself of
+    what an interrupted one left.
 
     Returns:
         What was removed, as paths below the dataset's folder.
     """
-    damaged = sorted({problem["path"] for problem in verify(out).problems})
-    removed = [name for name in damaged if (out / name).is_file()]
-    for name in removed:
+    if not (out / NAME).is_file():
+        return ()
+    try:
+        files = read_catalogue(out).files
+    except Damaged:
+        (out / NAME).unlink()
+        return (NAME,)
+    damaged = tuple(name for name, entry in sorted(files.items()) if _is_damaged(out, name, entry))
+    for name in damaged:
         (out / name).unlink()
-    return tuple(removed)
+    return damaged
+
+
+def _is_damaged(out: Path, name: str, entry: Mapping[str, Any]) -> bool:
+    path = out / name
+    if not path.is_file():
+        return False
+    if path.stat().st_size == entry["bytes"] and sha256_file(path) == entry["sha256"]:
+        return False
+    # A whole shard with another key was written by a build that did not live to list it.
+    return name == INDEX or is_shard(path, entry["key"]) or bool(shard_problems(path))
 
 
 def _verification(checked: int, problems: list[tuple[str, str]]) -> Verification:

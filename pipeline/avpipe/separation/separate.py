@@ -1,0 +1,154 @@
+"""Separates a recording with a trained separator.
+
+    separate("duet.mp4", "runs/mhunet", ["violin", "cello"], out="stems")
+
+The recording may have any length, rate and number of channels: channels are averaged, windows of
+the separator's length overlap, and the stems come back with the recording's rate and length. What
+lies above half the separator's rate is in no stem, unless the stems must add up to the recording.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from avpipe.errors import UsageError
+from avpipe.separation.sound import read_mono, resample
+from avpipe.types import Float32
+
+if TYPE_CHECKING:
+    from avpipe.separation.interface import Context, Separator
+
+
+@dataclass(frozen=True, eq=False)
+class Separated:
+    """Stems of a recording."""
+
+    mixture: Float32
+    """(N,) the recording, mono, in [-1, 1]."""
+    stems: dict[str, Float32]
+    """Instrument -> (N,)."""
+    sample_rate: int
+    """Hz, of the recording."""
+    channels: int
+    """Of the recording, before they were averaged."""
+    files: tuple[Path, ...]
+    """What was written."""
+
+
+def separate(
+    recording: str | Path,
+    run: str | Path,
+    instruments: Sequence[str] | None = None,
+    *,
+    out: str | Path | None = None,
+    exact_sum: bool = False,
+    context: "Context | None" = None,
+    device: str = "cpu",
+) -> Separated:
+    """Stems of the instruments of a recording.
+
+    Args:
+        recording: a sound or video file.
+        run: folder of a training.
+        instruments: which are played, by the names of the training's classes. None: all classes,
+            for a separator that is not told the labels.
+        out: folder for `<instrument>.wav` (32-bit float) and `spectrograms.png`; existing files
+            are not overwritten. None: nothing is written.
+        exact_sum: share what the stems miss of the mixture equally among them, so that they add
+            up to it, sample by sample.
+        context: pictures or other knowledge of the sources (B = 1), for separators that need it.
+        device: for torch.
+
+    Raises:
+        UsageError: no such file, no sound, no such training, an unknown instrument, something
+            that would be overwritten.
+    """
+    from avpipe.separation import runs
+
+    separator, facts = runs.load(Path(run))
+    names = _names(separator, facts.classes, instruments, context)
+    target = None if out is None else Path(out)
+    files = _files(target, names)
+    mixture, rate, channels = read_mono(Path(recording))
+    stems = _stems(separator.to(device), mixture, rate, names, facts.classes, context, device)
+    if exact_sum:
+        stems = stems + (mixture - stems.sum(0)) / len(stems)
+    named = dict(zip(names, stems, strict=True))
+    if target is not None:
+        _write(target, mixture, named, rate)
+    return Separated(mixture, named, rate, channels, files)
+
+
+def _names(
+    separator: "Separator",
+    classes: Sequence[str],
+    instruments: Sequence[str] | None,
+    context: "Context | None",
+) -> list[str]:
+    from avpipe.separation.data import plain
+
+    missing = separator.needs - {"categories"}
+    if missing and context is None:
+        raise UsageError(f"this separator needs {', '.join(sorted(missing))}: give a context")
+    if instruments is None:
+        if "categories" in separator.needs or separator.output == "sources":
+            raise UsageError(f"which instruments are played? Of {', '.join(classes)}")
+        return list(classes)
+    known = {plain(name): name for name in classes}
+    unknown = [name for name in instruments if plain(name) not in known]
+    if unknown or not instruments:
+        raise UsageError(
+            f"the training knows no {', '.join(unknown) or 'instrument'}: it has"
+            f" {', '.join(classes)}"
+        )
+    return list(dict.fromkeys(known[plain(name)] for name in instruments))
+
+
+def _files(out: Path | None, names: Sequence[str]) -> tuple[Path, ...]:
+    if out is None:
+        return ()
+    files = (*(out / f"{name}.wav" for name in names), out / "spectrograms.png")
+    existing = [path for path in files if path.exists()]
+    if existing:
+        raise UsageError(f"{existing[0]} exists: choose another folder")
+    return files
+
+
+def _stems(
+    separator: "Separator",
+    mixture: Float32,
+    rate: int,
+    names: Sequence[str],
+    classes: Sequence[str],
+    context: "Context | None",
+    device: str,
+) -> Float32:
+    """(S, N) in the order of `names`, at the mixture's rate."""
+    import torch
+
+    from avpipe.separation.interface import Context
+    from avpipe.separation.windows import separate_long
+
+    own = separator.front_end.sample_rate
+    signal = torch.from_numpy(resample(mixture, rate, own)).to(device)
+    indices = torch.tensor([[classes.index(name) for name in names]], device=device)
+    known = (context or Context())._replace(categories=indices).to(device)
+    stems = separate_long(separator, signal, known)
+    if separator.output == "classes":
+        stems = stems[indices[0]]
+    back = resample(stems.cpu().numpy(), own, rate)[:, : len(mixture)]
+    return np.pad(back, ((0, 0), (0, len(mixture) - back.shape[1])))
+
+
+def _write(out: Path, mixture: Float32, stems: dict[str, Float32], rate: int) -> None:
+    import soundfile
+
+    from avpipe.separation import plots
+
+    out.mkdir(parents=True, exist_ok=True)
+    for name, stem in stems.items():
+        soundfile.write(out / f"{name}.wav", stem, rate, subtype="FLOAT")
+    plots.spectrograms({"mixture": mixture, **stems}, rate, out / "spectrograms.png")

@@ -1,0 +1,170 @@
+"""Evaluation: fixed lists, the protocol on ensembles, scores, tables, and paired differences."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from avpipe import open_dataset
+from avpipe.errors import UsageError
+from avpipe.separation import data, mixing, scores, testsets
+from avpipe.separation.evaluate import evaluate
+from avpipe.separation.mixing import Mixing
+from avpipe.separation.scores import Row
+from sound_dataset import RATE
+
+
+def tone(pitch: float, seconds: float = 1.0) -> np.ndarray:
+    time = np.arange(round(RATE * seconds)) / RATE
+    harmonics = sum(np.sin(2 * np.pi * pitch * k * time) / k for k in range(1, 6))
+    return (0.1 * harmonics * (1 + 0.5 * np.sin(2 * np.pi * 3 * time))).astype(np.float32)
+
+
+@pytest.fixture
+def excerpts(tmp_path: Path) -> Path:
+    """A duet of tones with published estimates of the violin and the cello."""
+    folder = tmp_path / "excerpts"
+    folder.mkdir()
+    violin, cello = tone(600), tone(170)
+    for name, signal in {
+        "07_vn_orig": violin,
+        "07_vc_orig": cello,
+        "07_mix": violin + cello,
+        "07_vn_sep": violin + 0.1 * cello,
+        "07_vc_sep": cello + 0.1 * violin,
+    }.items():
+        soundfile.write(folder / f"{name}.wav", signal, RATE, subtype="FLOAT")
+    return folder
+
+
+def test_the_oracle_is_above_the_mixture_and_published_outputs_stand_beside(
+    excerpts: Path, tmp_path: Path
+) -> None:
+    report = evaluate(["mixture", "oracle"], excerpts, out=tmp_path / "out")
+    means = {name: s["all"]["sdr"]["mean"] for name, s in report.summaries.items()}
+    assert means["mixture"] < means["published outputs"]
+    assert means["mixture"] + 10 < means["oracle"]
+    assert report.mixtures == 1
+    difference = report.differences["oracle - mixture"]["si_sdr"]
+    assert difference["sources"] == 2
+    assert difference["low"] <= difference["mean"] <= difference["high"]
+    out = tmp_path / "out"
+    results = json.loads((out / "results.json").read_text())
+    assert results["systems"]["oracle"]["by_sources"]["2"]["sdr"]["count"] == 2
+    with (out / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {r["instrument"] for r in rows} == {"violin", "cello"}
+    assert "MHU-Net, FiLM-bottleneck, ratio (thesis 5.3) | yes | 0.52" in report.table
+    for name in ("sdr-oracle.png", "improvement-oracle.png", "table.md"):
+        assert (out / name).stat().st_size > 0
+    with pytest.raises(UsageError, match="holds results: choose another folder"):
+        evaluate(["mixture"], excerpts, out=out)
+
+
+def urmp(folder: Path, name: str, tracks: list[np.ndarray]) -> None:
+    number, title, *players = name.split("_")
+    piece = folder / name
+    piece.mkdir(parents=True)
+    soundfile.write(piece / f"AuMix_{name}.wav", sum(tracks), RATE, subtype="FLOAT")
+    for k, (player, track) in enumerate(zip(players, tracks, strict=True), 1):
+        short = "tpt" if number == "15" else player
+        soundfile.write(
+            piece / f"AuSep_{k}_{short}_{number}_{title}.wav", track, RATE, subtype="FLOAT"
+        )
+
+
+def test_urmp_tracks_of_one_instrument_are_added_up_and_its_quirks_resolved(tmp_path: Path) -> None:
+    urmp(tmp_path, "02_Sonata_vn_vn", [tone(400), tone(500)])
+    urmp(tmp_path, "12_Spring_vn_vn_vc", [tone(400), tone(500), tone(200)])
+    urmp(tmp_path, "15_Surprise_tpt_tpt_tbn", [tone(400), tone(500), tone(200)])
+    pieces = {piece.name: piece for piece in testsets.ensembles(tmp_path, RATE)}
+    assert set(pieces) == {"12_Spring_vn_vn_vc", "15_Surprise_tpt_tpt_tbn"}
+    spring = pieces["12_Spring_vn_vn_vc"].sources
+    assert set(spring) == {"violin", "cello"}
+    np.testing.assert_allclose(spring["violin"], tone(400) + tone(500), atol=1e-6)
+    assert set(pieces["15_Surprise_tpt_tpt_tbn"].sources) == {"trumpet", "trombone"}
+
+
+def test_segments_are_consecutive_and_the_incomplete_last_one_is_dropped() -> None:
+    piece = testsets.Piece("p", tone(300), {"violin": tone(300)}, {})
+    parts = list(piece.segments(5_000))
+    assert [p.name for p in parts] == ["p#0", "p#1"]
+    np.testing.assert_array_equal(parts[1].sources["violin"], tone(300)[5_000:10_000])
+
+
+def test_folders_and_lists_that_cannot_be_used_are_one_clear_line(
+    notes: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="has no pieces of two or more instruments"):
+        evaluate(["mixture"], tmp_path)
+    with pytest.raises(UsageError, match="nothing to evaluate"):
+        evaluate([], notes)
+    with pytest.raises(UsageError, match="is not a training"):
+        evaluate([tmp_path], notes)
+    listed = tmp_path / "list.csv"
+    listed.write_text("mixture,recording,start_frame,first_sample,category,gain\n0,x,0,0,flute,1\n")
+    with pytest.raises(UsageError, match=r"\('x', 0\) is neither a column nor a segment"):
+        evaluate(["mixture"], notes, mixture_list=listed)
+    with pytest.raises(UsageError, match="is not a list of mixtures"):
+        evaluate(["mixture"], notes, mixture_list=tmp_path / "none.csv")
+
+
+def test_a_published_list_gives_the_same_mixtures_again(notes: Path, tmp_path: Path) -> None:
+    how = Mixing(fewest=2, most=3, combine="sum", gain=(0.5, 1.0))
+    first = evaluate(["mixture"], notes, out=tmp_path / "a", mixing=how, mixtures=3)
+    listed = tmp_path / "a" / "mixtures.csv"
+    again = evaluate(["mixture"], notes, mixing=how, mixture_list=listed)
+    assert str(again.rows) == str(first.rows)  # nan is not equal to itself
+    bank = data.load(open_dataset(notes), "test", (), RATE, 65_535)
+    drawn = mixing.draw(bank, how, 3, 0, 0)
+    read = testsets.read_list(bank, listed)
+    np.testing.assert_array_equal(read.first_samples, drawn.first_samples)
+    sounding = drawn.segments >= 0
+    np.testing.assert_array_equal(read.gains[sounding], drawn.gains[sounding])
+
+
+def test_scores_say_what_is_silent_and_why_sdr_is_missing() -> None:
+    violin, cello, silence = tone(600), tone(170), np.zeros(RATE, np.float32)
+    mixture = violin + cello
+    sources = {"violin": violin, "cello": cello}
+    rows, reason = scores.score("m", mixture, sources, {"violin": silence, "cello": cello})
+    assert reason == "an estimate is silent"
+    assert np.isnan(rows[0].sdr)
+    assert rows[0].eps == pytest.approx(10 * np.log10((violin**2).sum()), abs=1e-4)
+    assert np.isnan(rows[0].si_sdr)
+    assert rows[1].si_sdr > 70
+
+    rows, reason = scores.score("m", mixture, {"violin": silence, "cello": cello}, sources)
+    assert reason == "a source is silent"
+    assert rows[0].pes == pytest.approx(10 * np.log10((violin**2).sum()), abs=1e-4)
+
+    rows, reason = scores.score("m", mixture, sources, {**sources, "tuba": silence, "oboe": violin})
+    assert reason is None
+    by_name = {row.instrument: row for row in rows}
+    assert by_name["tuba"].pes == pytest.approx(-80)
+    assert np.isnan(by_name["tuba"].pes_published)
+    assert by_name["oboe"].pes == by_name["oboe"].pes_published > 0
+    assert np.isnan(by_name["oboe"].sdr)
+    found = scores.summary(rows)["all"]
+    assert found["sdr"]["count"] == 2
+    assert (found["pes"]["count"], found["pes_published"]["count"]) == (2, 1)
+
+
+def test_a_paired_difference_has_an_interval_around_its_mean() -> None:
+    random = np.random.default_rng(0)
+    first, second = [], []
+    for i in range(60):
+        for instrument in ("a", "b"):
+            level = float(random.normal(0, 5))
+            first.append(Row(f"m{i}", instrument, 2, sdr=level))
+            second.append(Row(f"m{i}", instrument, 2, sdr=level + float(random.normal(1, 0.5))))
+    second.append(Row("m0", "c", 2, sdr=100.0))
+    second.append(Row("m1", "b", 2))
+    found = scores.paired_difference(first, second, "sdr")
+    assert (found["sources"], found["mixtures"]) == (120, 60)
+    assert found["low"] < 1 < found["high"]
+    assert found["high"] - found["low"] < 0.4
+    assert np.isnan(scores.paired_difference(first, second, "pes")["mean"])

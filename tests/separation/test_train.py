@@ -1,0 +1,229 @@
+"""Real, short trainings of a tiny network on real notes: it learns, it resumes, it refuses."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from avpipe import separation
+from avpipe.errors import AvpipeError, UsageError
+from avpipe.separation import journal, recipes, runs, separators
+from avpipe.separation.train import Config, Result, train
+from sound_dataset import RATE, pack_sound
+
+TINY = {"channels": (8, 16, 32, 64), "conditioning": "label-multiply"}
+STEPS: dict[str, Any] = {
+    "batch": 2,
+    "steps": 6,
+    "validate_steps": 3,
+    "validation_mixtures": 2,
+    "most": 2,
+    "example_steps": 3,
+}
+
+
+def config(notes: Path, out: Path, **changes: Any) -> Config:
+    return replace(
+        Config(data=notes, out=out, changes=STEPS, options=TINY, device="cpu"), **changes
+    )
+
+
+@pytest.fixture(scope="module")
+def six_steps(notes: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    return train(config(notes, tmp_path_factory.mktemp("run") / "run"))
+
+
+def weights(run: Path, which: str = "last") -> dict[str, torch.Tensor]:
+    return runs.read_checkpoint(run / "checkpoints" / f"{which}.ckpt")["state_dict"]
+
+
+def test_a_run_holds_what_it_promises(six_steps: Result) -> None:
+    run = six_steps.run
+    assert six_steps.steps == 6
+    assert six_steps.stopped == "steps"
+    rows = journal.read_rows(run / "metrics.csv")
+    assert [row["step"] for row in rows] == [3, 6]
+    assert tuple(rows[0]) == journal.COLUMNS
+    for path in ("curves.png", "checkpoints/last.ckpt", "checkpoints/best.ckpt"):
+        assert (run / path).stat().st_size > 1000
+    example = run / "examples" / "step-0000003"
+    assert (example / "spectrograms.png").exists()
+    assert len(list(example.glob("*-true.wav"))) == len(list(example.glob("*-estimate.wav"))) == 2
+    assert list((run / "tensorboard").glob("events*"))
+    facts = json.loads((run / "run.json").read_text())
+    assert facts["recipe"]["loss"] == recipes.recipe("short").loss
+    assert not list(run.rglob("*.tmp"))
+
+
+def test_a_resumed_training_has_the_same_losses_and_weights(
+    notes: Path, tmp_path: Path, six_steps: Result
+) -> None:
+    out = tmp_path / "run"
+    train(config(notes, out, changes={**STEPS, "steps": 3}))
+    resumed = train(config(notes, out, changes={"steps": 6}, resume=True))
+    assert resumed.train_loss == six_steps.train_loss
+    assert resumed.validation_loss == six_steps.validation_loss
+    expected = weights(six_steps.run)
+    for name, tensor in weights(out).items():
+        torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0)
+
+
+def test_an_interrupted_training_resumes_in_the_middle_of_an_epoch(
+    notes: Path, tmp_path: Path, six_steps: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from avpipe.separation.loop import Training
+
+    plain = Training.training_step
+
+    def interrupted(self: Training, *args: object) -> torch.Tensor:
+        if self.global_step == 4:
+            raise KeyboardInterrupt
+        return plain(self, *args)
+
+    out = tmp_path / "run"
+    monkeypatch.setattr(Training, "training_step", interrupted)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(config(notes, out))
+    monkeypatch.setattr(Training, "training_step", plain)
+    resumed = train(config(notes, out, changes={}, resume=True))
+    assert resumed.steps == 6
+    assert resumed.validation_loss == six_steps.validation_loss
+
+
+def test_training_lowers_the_loss_and_beats_the_mixture_on_held_out_melodies(
+    notes: Path, tmp_path: Path
+) -> None:
+    from avpipe.separation.evaluate import evaluate
+
+    longer = {**STEPS, "batch": 4, "steps": 60, "validate_steps": 20, "example_steps": 1000}
+    result = train(config(notes, tmp_path / "run", changes={**longer, "rate": 3e-3}))
+    losses = [row["train_loss"] for row in journal.read_rows(tmp_path / "run" / "metrics.csv")]
+    assert losses[-1] < 0.9 * losses[0]
+    assert result.validation_loss < losses[0]
+    report = evaluate(["mixture", tmp_path / "run", "oracle"], notes, mixtures=8, seed=1)
+    bound, ours, oracle = (s["all"]["sdr"]["mean"] for s in report.summaries.values())
+    assert bound + 1 < ours < oracle
+    silent = report.summaries[str(tmp_path / "run")]["all"]["pes"]
+    assert silent["count"] == 8 * (13 - 2)
+    assert silent["mean"] == pytest.approx(-80)
+
+
+def test_a_budget_ends_a_training_resumably(notes: Path, tmp_path: Path) -> None:
+    changes = {**STEPS, "steps": 1000, "validate_steps": 2}
+    stopped = train(config(notes, tmp_path / "run", changes=changes, seconds=0.5))
+    assert stopped.stopped == "budget"
+    assert stopped.steps < 1000
+    again = train(config(notes, tmp_path / "run", changes={}, resume=True, seconds=0.5))
+    assert again.steps > stopped.steps
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(
+    notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from avpipe.separation import loop
+
+    plain = loop.loss
+
+    def broken(*args: Any) -> torch.Tensor:
+        return plain(*args) * float("nan")
+
+    monkeypatch.setattr(loop, "loss", broken)
+    with pytest.raises(AvpipeError, match=r"loss of step 0 is not a number: its batch is in"):
+        train(config(notes, tmp_path / "run"))
+    batch = torch.load(tmp_path / "run" / "bad-batch-0.pt", weights_only=True)
+    assert batch["mixture"].shape == (2, 65_535)
+    torch.testing.assert_close(batch["sources"].sum(1), batch["mixture"])
+
+
+def test_weights_of_a_run_are_a_start(notes: Path, tmp_path: Path, six_steps: Result) -> None:
+    frozen = {**STEPS, "steps": 1, "validate_steps": 1, "rate": 0.5, "rates": {"unet": 1e-12}}
+    train(config(notes, tmp_path / "run", changes=frozen, weights=six_steps.run))
+    before, after = weights(six_steps.run, "best"), weights(tmp_path / "run")
+    name = next(n for n in before if n.endswith("conv.weight"))
+    torch.testing.assert_close(after[name], before[name], atol=1e-6, rtol=0)
+
+
+def test_the_datasets_categories_become_classes_the_separator_does_not_know(
+    tmp_path: Path,
+) -> None:
+    random = np.random.default_rng(0)
+    noise = random.integers(-9_000, 9_000, 7 * RATE).astype(np.int16)
+    sound = {
+        f"{c}-{part}": (c, part, noise)
+        for c in ("erhu", "guzheng")
+        for part in ("train", "validation")
+    }
+    dataset = pack_sound(tmp_path / "data", sound)
+    few = {**STEPS, "steps": 1, "validate_steps": 1, "example_steps": 1000}
+    train(config(dataset, tmp_path / "run", changes=few))
+    _, facts = runs.load(tmp_path / "run")
+    assert facts.classes == ("erhu", "guzheng")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"recipe": "thesis-exp-17"}, r"unknown recipe 'thesis-exp-17'; there are short, sop-"),
+        ({"recipe": "sop-ft"}, r"recipe sop-ft starts from trained weights: name their run"),
+        ({"changes": {"stepz": 3}}, r"recipe short: unknown parameter 'stepz'; it has batch"),
+        ({"changes": {"steps": "3"}}, r"recipe short steps = '3': must be int"),
+        ({"options": {"depth": 3}}, r"separator unet: unknown parameter 'depth'"),
+        (
+            {"recipe": "sop-music", "options": {}},
+            r"separator sop needs frames of every source; .* has audio",
+        ),
+        ({"separator": "oracle", "options": {}}, r"unknown parameter|nothing to train"),
+        ({"changes": {"most": 4}}, r"mixtures of 4 different categories need as many"),
+        ({"device": "cuda", "devices": 64}, r"64 GPUs were asked for, this machine has \d+"),
+        ({"resume": True}, r"is not a training: it has no run.json"),
+    ],
+)
+def test_what_is_impossible_is_one_clear_line_and_writes_nothing(
+    notes: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        train(config(notes, tmp_path / "run", **changes))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_is_not_empty_is_not_overwritten(notes: Path, six_steps: Result) -> None:
+    with pytest.raises(UsageError, match="is not empty: choose another folder, or resume it"):
+        train(config(notes, six_steps.run))
+
+
+def test_damaged_and_foreign_checkpoints_are_one_clear_line(
+    tmp_path: Path, six_steps: Result
+) -> None:
+    import shutil
+
+    run = tmp_path / "run"
+    shutil.copytree(six_steps.run, run)
+    facts = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**facts, "separator": "mhunet"}))
+    with pytest.raises(UsageError, match=r"for separator mhunet does not fit: missing"):
+        runs.load(run)
+    (run / "run.json").write_text(json.dumps(facts))
+    (run / "checkpoints" / "best.ckpt").write_bytes(b"no checkpoint")
+    with pytest.raises(UsageError, match=r"best\.ckpt is damaged"):
+        runs.load(run)
+
+
+def test_every_recipe_makes_its_separator_and_is_complete() -> None:
+    for name, recipe in recipes.RECIPES.items():
+        config_class = separators.module(recipe.separator).Config
+        chosen = separation.separators.configure(config_class, recipe.options, name)
+        assert recipe.follows
+        assert recipe.mixing(recipe.rules.first_sources).most <= recipe.most
+        if name.startswith("thesis-exp-"):
+            assert (recipe.rate, recipe.batch, recipe.steps) == (1e-5, 16, 500_000)
+            assert recipe.curriculum == (name != "thesis-exp-8")
+            assert chosen.conditioning == "none" or chosen.context == "labels"
+    best = recipes.recipe("thesis-exp-4")
+    assert (best.separator, best.loss) == ("mhunet", "smooth-l1")
+    assert best.options["conditioning"] == "film-bottleneck"
+    assert (best.options["frequency"], best.options["mask"]) == ("linear", "ratio")
