@@ -4,12 +4,12 @@ import json
 
 import jsonschema
 import pytest
-from tiny_dataset import facts, members
 
 import avpipe
 from avpipe.resources import folder
 from avpipe.shards import pack
 from avpipe.store import Store, canonical, sha256_text
+from tiny_dataset import facts, members
 
 
 def validator(name: str) -> jsonschema.Draft202012Validator:

@@ -11,7 +11,7 @@ for one dataset: which stages its fields need, with which parameters, programs a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from avpipe import detectors, stages
@@ -114,6 +114,7 @@ def line(
     for stage in settings:
         if stage not in LINE:
             raise UsageError(f"unknown stage {stage!r} in --set; there are {', '.join(LINE)}")
+    manifest = with_grid(manifest, settings)
     wanted = tuple(wanted or manifest.fields)
     for name in wanted:
         if name not in FIELDS:
@@ -125,6 +126,27 @@ def line(
         if name in needed:
             needed.update(_needs(name, configs[name]))
     return tuple(_node(name, configs[name], needed) for name in LINE if name in needed)
+
+
+def with_grid(manifest: Manifest, settings: Settings) -> Manifest:
+    """The manifest with the `fps` and `sample_rate` that the settings of any stage give: they are
+    one for the whole dataset.
+
+    Raises:
+        UsageError: two stages are given different ones.
+    """
+    for name in ("fps", "sample_rate"):
+        given = {table[name] for table in settings.values() if name in table}
+        if len(given) > 1:
+            raise UsageError(f"{name} is one for all stages, not {sorted(given)}")
+        if given:
+            manifest = replace(manifest, **{name: given.pop()})
+    return manifest
+
+
+def upstream(stage: str) -> set[str]:
+    """The stage and everything that feeds it."""
+    return {stage}.union(*(upstream(name) for name in stages.load(stage).NEEDS))
 
 
 def _needs(name: str, config: Any) -> tuple[str, ...]:
@@ -166,4 +188,6 @@ def _node(name: str, config: Any, needed: set[str]) -> Node:
             "parameters": key_parameters(config),
             "tool": stage.tool(config),
         }
-    return Node(name, needs, stage.POOL, config, identity, canonical(identity)[1:])
+    uses_gpu = getattr(stage, "uses_gpu", None)
+    pool: Pool = "cpu" if uses_gpu is not None and not uses_gpu(config) else stage.POOL
+    return Node(name, needs, pool, config, identity, canonical(identity)[1:])

@@ -11,3 +11,8 @@ class TaskLimits:
     """Wall-clock time of one stage for one recording."""
     memory_gib: float = 8.0
     """Resident memory."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Resident memory."""
+        return int(self.memory_gib * 2**30)

@@ -1,15 +1,18 @@
 """Keeping a dataset's folder in order: verify, repair, gc.
 
-`verify` recomputes every digest of artifacts and shards. `repair` makes the ledger anew from the
-sidecars and removes artifacts that are damaged, so that the next build makes them again. `gc`
-removes what no recording refers to any more (the outputs of older detectors and parameters).
+`verify` recomputes every digest of artifacts and shards. `repair` removes what is damaged, so that
+the next build makes it again, and makes the ledger agree with what is there. `gc` removes what no
+recording refers to any more (the outputs of older detectors and parameters).
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from avpipe import packing
+from avpipe.errors import DatasetError
 from avpipe.ledger import FILE, Ledger
 from avpipe.lock import exclusive
 from avpipe.plan import restore
@@ -51,9 +54,13 @@ def verify(out: Path) -> Verified:
 
 
 def _ledger_problems(out: Path, store: Store) -> Iterator[str]:
-    with Ledger(out / FILE) as ledger:
-        yield from ledger.problems()
-        known = set(ledger.known())
+    try:
+        with Ledger(out / FILE) as ledger:
+            yield from ledger.problems()
+            known = set(ledger.known())
+    except DatasetError as error:
+        yield str(error)
+        return
     there = set(store.artifacts())
     for what, keys in (("lists", known - there), ("does not list", there - known)):
         if keys:
@@ -71,30 +78,54 @@ class Repaired:
 
 
 def repair(out: Path) -> Repaired:
-    """Removes damaged artifacts and shards and makes the ledger anew from the sidecars of the others.
+    """Removes what is damaged, and makes the ledger agree with what is there.
 
-    The log of attempts and the failures begin anew too: permanent failures are tried once more.
+    A ledger that cannot be read is made anew from the sidecars and the index: what it knew of
+    attempts and failures is lost, and permanent failures are tried once more.
     """
     from avpipe.shards import repair as repair_shards
 
     with exclusive(out):
         store = Store(out / "work")
         store.sweep()
-        removed = list(repair_shards(out))
+        removed = []
         for stage, key in store.artifacts():
             if store.problems(stage, key):
                 removed.append(store.path(stage, key).relative_to(out).as_posix())
                 store.remove(stage, key)
-        new = out / f"{FILE}.new"
-        new.unlink(missing_ok=True)
-        count = 0
-        with Ledger(new, write=True) as ledger:
-            for stage, key in store.artifacts():
-                ledger.reached(restore(ledger, store, stage, key), stage, key)
-                count += 1
-        (out / f"{FILE}-journal").unlink(missing_ok=True)
-        new.replace(out / FILE)
-        return Repaired(count, tuple(removed))
+        if (out / FILE).exists() and not _is_sound(out / FILE):
+            _rebuild(out, store)
+        else:
+            _reconcile(out / FILE, store)
+        removed += repair_shards(out)
+        return Repaired(len(list(store.artifacts())), tuple(removed))
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        with Ledger(path) as ledger:
+            return not ledger.problems()
+    except DatasetError:
+        return False
+
+
+def _reconcile(path: Path, store: Store) -> None:
+    with Ledger(path, write=True) as ledger:
+        known, there = set(ledger.known()), set(store.artifacts())
+        ledger.forget_artifacts(known - there)
+        for stage, key in sorted(there - known):
+            ledger.reached(restore(ledger, store, stage, key), stage, key)
+
+
+def _rebuild(out: Path, store: Store) -> None:
+    new = out / f"{FILE}.new"
+    new.unlink(missing_ok=True)
+    _reconcile(new, store)
+    with Ledger(new, write=True) as ledger, suppress(DatasetError):
+        for recording, summary in packing.published(out, store, ledger):
+            ledger.completed(recording, summary.as_json())
+    (out / f"{FILE}-journal").unlink(missing_ok=True)
+    new.replace(out / FILE)
 
 
 @dataclass(frozen=True, slots=True)

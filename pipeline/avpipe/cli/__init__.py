@@ -10,8 +10,17 @@ import sys
 
 import typer
 
-from avpipe.cli import build, datasets, facts, maintenance, media, output, statistics
-from avpipe.errors import AvpipeError, Locked
+from avpipe.cli import (
+    build,
+    datasets,
+    facts,
+    maintenance,
+    media,
+    output,
+    separation,
+    statistics,
+)
+from avpipe.errors import AvpipeError, Interrupted, Locked
 
 app = typer.Typer(
     name="avpipe",
@@ -23,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (build, datasets, facts, statistics, media, maintenance):
+for group in (build, datasets, facts, statistics, media, maintenance, separation):
     group.register(app)
 
 
@@ -53,7 +62,7 @@ def run(arguments: list[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         output.error("interrupted")
         return 1
-    except Locked as error:
+    except (Locked, Interrupted) as error:
         output.error(str(error))
         return 1
     except AvpipeError as error:

@@ -95,7 +95,7 @@ def build(
     if allowed is not None and len(report.failures) > allowed:
         output.error(f"{len(report.failures)} recordings failed, --max-failed allows {allowed:g}")
         return 3
-    return 1 if report.transient else 0
+    return 1 if report.transient or report.stopped else 0
 
 
 def plan(

@@ -115,6 +115,8 @@ def recording_attributes(field: str, facts: DatasetFacts, member: Member) -> Att
     }
     if kind(field) in ("keypoints", "crops"):
         attributes["detector"] = canonical(dict(member.detector))
+    if frozen := member.frozen.get(field):
+        attributes["frozen"] = list(frozen)
     if kind(field) in ("images", "crops"):
         attributes |= {name: member.media[field][name] for name in ("step", "height", "width")}
     if kind(field) == "stems":

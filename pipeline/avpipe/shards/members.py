@@ -45,6 +45,8 @@ class Member:
     """Stage -> key of its artifact, for the index."""
     detector: Mapping[str, Any] = field(default_factory=dict)
     """Identity of what found the keypoints."""
+    frozen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Field -> stages on its way whose outputs were kept on purpose although they were stale."""
     media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Field of images, crops or stems -> what its artifact says of itself: `step`, `height`,
     `width` and `bytes` (of the whole recording), or `names`."""

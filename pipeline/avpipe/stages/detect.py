@@ -55,6 +55,11 @@ def tool(config: Config) -> Facts:
     return identity
 
 
+def uses_gpu(config: Config) -> bool:
+    """Whether a GPU worker is of use: some detectors know the CPU only."""
+    return config.device != "cpu" and "cuda" in detectors.module(config.detector).DEVICES
+
+
 def run(job: Job) -> Facts:
     """Detects, checks the number of frames and writes the fields.
 
