@@ -34,7 +34,7 @@ def test_what_is_reached_is_current_with_its_digest_and_identity(path: Path) -> 
         assert ledger.facts("video", "key1") == {"frames": 3}
         assert (ledger.digest("video", "x"), ledger.identity("video", "x")) == (None, None)
         assert ledger.counts() == {"video": 2}
-        assert list(ledger.known()) == [("video", "key1")]
+        assert ledger.known() == {("video", "key1"): "digest1"}
 
 
 def test_a_failure_stands_until_a_success(path: Path) -> None:

@@ -202,9 +202,7 @@ def test_reasons_are_words() -> None:
     assert explain(old, old) is None
 
 
-@hypothesis_settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=30, deadline=None)
 @given(st.sets(st.sampled_from(["download", "video", "detect"])))
 def test_what_is_missing_runs_first_at_the_earliest_gap(
     tmp_path_factory: pytest.TempPathFactory, missing: set[str]

@@ -8,7 +8,7 @@ logs every attempt. `avpipe repair` makes it anew from the sidecars.
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -316,6 +316,7 @@ class Ledger:
             return [str(error)]
         return [str(row[0]) for row in rows if row[0] != "ok"]
 
-    def known(self) -> Iterator[tuple[str, str]]:
-        """(stage, key) of every artifact in the ledger."""
-        yield from self._db.execute("SELECT stage, key FROM artifact")
+    def known(self) -> dict[tuple[str, str], str]:
+        """(stage, key) of every artifact in the ledger -> its content digest."""
+        rows = self._db.execute("SELECT stage, key, digest FROM artifact")
+        return {(stage, key): digest for stage, key, digest in rows}
