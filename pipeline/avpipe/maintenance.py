@@ -87,7 +87,7 @@ class Repaired:
     artifacts: int
     """Artifacts the ledger knows now."""
     removed: tuple[str, ...]
-    """Damaged artifacts that were removed; the next build makes them again."""
+    """Damaged artifacts and shards that were removed; the next build makes them again."""
 
 
 def repair(out: Path) -> Repaired:

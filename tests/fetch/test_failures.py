@@ -134,6 +134,11 @@ def test_a_message_is_one_short_line_without_colours_and_traces() -> None:
     assert len(str(classify(DownloadError("a " * 1000), MIRROR))) < 320
 
 
+def test_a_message_holds_no_password() -> None:
+    error = DownloadError("ERROR: Unsupported URL: https://me:secret@mirror.example/a@b.html")
+    assert str(classify(error, MIRROR)) == "Unsupported URL: https://mirror.example/a@b.html"
+
+
 def test_retry_after_is_seconds_or_a_date() -> None:
     assert retry_after_seconds("120") == 120
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)

@@ -178,7 +178,8 @@ def test_the_sidecar_says_what_the_site_says_and_no_secrets(server: Server, tmp_
         "# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tsecret-value\n"
     )
     url = server.url("good", CLIP).replace("http://", "http://me:my-password@")
-    fetch(url, tmp_path / "out", cookies_file=str(cookies))
+    facts = fetch(url, tmp_path / "out", cookies_file=str(cookies))
+    assert facts["url"] == server.url("good", CLIP)
     text = (tmp_path / "out" / "info.sidecar.json").read_text()
     info = json.loads(text)
     assert {"id", "title", "extractor", "format_id", "ext", "webpage_url", "yt_dlp"} <= info.keys()

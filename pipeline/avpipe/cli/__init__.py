@@ -10,7 +10,16 @@ import sys
 
 import typer
 
-from avpipe.cli import build, datasets, facts, maintenance, media, output, statistics
+from avpipe.cli import (
+    build,
+    datasets,
+    facts,
+    maintenance,
+    media,
+    output,
+    separation,
+    statistics,
+)
 from avpipe.errors import AvpipeError, Interrupted, Locked
 
 app = typer.Typer(
@@ -23,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (build, datasets, facts, statistics, media, maintenance):
+for group in (build, datasets, facts, statistics, media, maintenance, separation):
     group.register(app)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from avpipe.errors import FailureClass, RecordingFailed
+from avpipe.fetch.address import without_password
 
 Words = tuple[tuple[str, FailureClass], ...]
 """Regular expressions over a message in small letters, without addresses; the first that matches
@@ -152,9 +153,9 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _one_line(message: str) -> str:
-    """The message for people: no `ERROR:`, no colours, no traces, not too long."""
+    """The message for people: no `ERROR:`, no colours, traces or passwords, not too long."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", message)
     text = re.sub(r"^ERROR:\s*", "", text)
     text = re.sub(r"(; please report this issue on | \(caused by ).*", "", text, flags=re.S)
-    text = " ".join(text.split()).replace("’", "'")
+    text = " ".join(without_password(text).split()).replace("’", "'")
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

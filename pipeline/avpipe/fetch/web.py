@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from avpipe.errors import FailureClass, RecordingFailed, UsageError
+from avpipe.fetch.address import without_password
 from avpipe.fetch.failures import classify
 from avpipe.fetch.guard import Guard
 from avpipe.fetch.options import Options
@@ -61,7 +61,7 @@ def fetch(url: str, folder: Path, options: Options) -> Fetched:
         info = next(iter(info["entries"]), {})
     downloads = info.get("requested_downloads")
     if not downloads:
-        raise RecordingFailed(FailureClass.UNREADABLE, f"there is no recording at {url}")
+        raise RecordingFailed(FailureClass.UNREADABLE, "there is no recording at its address")
     return Fetched(Path(downloads[0]["filepath"]), _facts(info))
 
 
@@ -136,13 +136,8 @@ def _facts(info: dict[str, Any]) -> dict[str, Any]:
     facts = {key: plain[key] for key in _KEPT if plain.get(key) is not None}
     for key in ("webpage_url", "channel_url"):
         if key in facts:
-            facts[key] = _without_password(facts[key])
+            facts[key] = without_password(facts[key])
     return {**facts, "yt_dlp": __version__}
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 class _Silence:

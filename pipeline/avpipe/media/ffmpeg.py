@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -79,7 +78,7 @@ def output(
     media: Path,
     stream: int,
     target: Path,
-    decoding: Mapping[str, object] | None = None,
+    decoding: Any = None,
     **encoding: object,
 ) -> Any:
     """A command, as an ffmpeg-python node, that makes `target` of one stream of `media`.
@@ -90,7 +89,7 @@ def output(
         media: input file; nothing it refers to is followed.
         stream: index of the stream in it.
         target: output file.
-        decoding: further input options.
+        decoding: mapping of further input options.
         encoding: further output options.
     """
     import ffmpeg

@@ -35,7 +35,8 @@ def scan(path: Path, limits: Limits = _LIMITS) -> Scan:
         with open_container(path) as container:
             return _examine(path, container, size, limits)
     except av.error.FFmpegError as error:
-        return Scan("unreadable", error.strerror or str(error), size, "", 0.0, None, None)
+        reason = f"it is no media file of a known format, or its index is lost ({error.strerror})"
+        return Scan("unreadable", reason if size else "it is empty", size, "", 0.0, None, None)
 
 
 def _examine(path: Path, container: Any, size: int, limits: Limits) -> Scan:

@@ -20,6 +20,7 @@ from typing import Any
 
 from avpipe.errors import FailureClass, RecordingFailed, UsageError
 from avpipe.fetch import folder, tracks
+from avpipe.fetch.address import without_password
 from avpipe.fetch.options import Options
 from avpipe.fetch.web import fetch
 from avpipe.media import Scan, scan
@@ -58,7 +59,7 @@ def run(job: Job) -> Facts:
     text = json.dumps(found.info, indent=1, sort_keys=True, ensure_ascii=False)
     (job.out / "info.sidecar.json").write_text(text + "\n")
     return {
-        "url": url,
+        "url": without_password(url),
         "bytes": found.scan.bytes,
         "sha256": found.sha256,
         "format_id": found.info.get("format_id"),
@@ -84,6 +85,7 @@ def _from_web(job: Job, url: str) -> _Found:
     with _partial_folder(job) as place:
         found = _attempt(url, place / "first", job.config)
         if found.failure:
+            found.path.unlink()
             again = _attempt(url, place / "second", job.config)
             if again.failure:
                 same = found.sha256 == again.sha256

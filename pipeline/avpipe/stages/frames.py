@@ -68,6 +68,7 @@ def run(job: Job) -> Facts:
         source,
         stream.index,
         target,
+        None,
         vf=GRAPH.format(step=config.step, side=config.side),
         vcodec="mjpeg",
         **{"q:v": config.quality},
