@@ -9,16 +9,17 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from avpipe import packing
 from avpipe.cluster import Profile
-from avpipe.dag import LINE, Node, Settings, line, with_grid
+from avpipe.dag import LINE, Node, Settings, limits, line, with_grid
 from avpipe.errors import DatasetError, Interrupted, UsageError, is_full
 from avpipe.ledger import FILE, Failure, Ledger
+from avpipe.limits import TaskLimits
 from avpipe.lock import exclusive
 from avpipe.manifest import Manifest, locate
 from avpipe.packing import Summary
@@ -61,6 +62,11 @@ class Request:
     def dataset(self) -> Manifest:
         """The manifest on the time grid that the settings ask for."""
         return with_grid(self.manifest, self.settings)
+
+    @property
+    def limits(self) -> TaskLimits:
+        """What one task may take."""
+        return limits(self.manifest, self.settings)[1]
 
     @property
     def store(self) -> Store:
@@ -206,7 +212,7 @@ def build(
                 request.planner(ledger),
                 ledger,
                 request.locators(server),
-                profile,
+                replace(profile, limits=profile.limits.within(request.limits)),
                 cpu_workers=cpu_workers,
                 observer=observer,
                 stop=stop,

@@ -33,7 +33,7 @@ class Config:
     guilty_width: int = runtime_only(0)
     """px; width of the video that it cannot stand."""
     guilt: str = runtime_only("")
-    """What happens then: `segfault`, `hang`, `memory`, `bug`, `worker` (its worker dies too),
+    """What happens then: `segfault`, `hang`, `slow`, `memory`, `bug`, `worker` (which dies too),
     `pause:<path>` (once, it waits to be killed; the path tells the worker's process id)."""
 
 
@@ -88,6 +88,8 @@ def misbehave(guilt: str) -> None:
     elif kind == "pause" and not Path(path).exists():
         Path(path).write_text(str(os.getppid()))
         time.sleep(60)
+    elif kind == "slow":
+        time.sleep(0.1)  # every frame
     elif kind == "bug":
         raise ValueError("a bug in the detector")
 
