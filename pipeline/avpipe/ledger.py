@@ -88,6 +88,15 @@ class Attempt:
     worker: str
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What the runs of a stage took on average."""
+
+    runs: int
+    seconds: float
+    bytes: float
+
+
 class Ledger:
     """One dataset's ledger.
 
@@ -290,15 +299,13 @@ class Ledger:
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
-    def rates(self) -> dict[str, tuple[int, float]]:
-        """stage -> (successful runs, their mean seconds), from the log."""
-        return {
-            stage: (count, seconds)
-            for stage, count, seconds in self._db.execute(
-                "SELECT stage, count(*), avg(seconds) FROM attempt WHERE status = 'done'"
-                " GROUP BY stage"
-            )
-        }
+    def rates(self) -> dict[str, Rate]:
+        """Stage -> what its successful runs took, from the log."""
+        rows = self._db.execute(
+            "SELECT stage, count(*), avg(seconds), avg(bytes) FROM attempt WHERE status = 'done'"
+            " GROUP BY stage"
+        )
+        return {stage: Rate(*values) for stage, *values in rows}
 
     def counts(self) -> dict[str, int]:
         """stage -> recordings that have an artifact there."""
