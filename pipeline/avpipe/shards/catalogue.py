@@ -4,12 +4,15 @@ Its shape is declared in `schemas/dataset.schema.json`. It is written last: what
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from avpipe.errors import DatasetError
+from avpipe.resources import folder
 from avpipe.shards.members import DatasetFacts, Member
 from avpipe.shards.write import Entry
 
@@ -37,6 +40,17 @@ class Catalogue:
 
 EMPTY = Catalogue({}, {}, {}, {})
 """A folder in which nothing has been published."""
+
+
+def schema() -> Any:
+    """`schemas/dataset.schema.json`."""
+    return json.loads((folder("schemas") / "dataset.schema.json").read_text(encoding="utf-8"))
+
+
+@cache
+def file_names() -> re.Pattern[str]:
+    """What the paths of a dataset's files look like; nothing outside its folder does."""
+    return re.compile(schema()["properties"]["files"]["propertyNames"]["pattern"])
 
 
 def shard_name(field: str, number: int) -> str:
@@ -94,6 +108,9 @@ def read_catalogue(out: Path) -> Catalogue:
         document = json.loads(path.read_text(encoding="utf-8"))
         found = (document["format"], document["version"])
         if found == (FORMAT, VERSION):
+            for name in document["files"]:
+                if not file_names().fullmatch(name):
+                    raise ValueError(f"{name!r} is no file of a dataset")
             return Catalogue(
                 document["dataset"], document["counts"], document["assignment"], document["files"]
             )

@@ -7,13 +7,10 @@ go the files that nothing lists. Until `MANIFEST.json` is replaced, the dataset 
 """
 
 import hashlib
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from avpipe.shards.assignment import assign
 from avpipe.shards.catalogue import (
@@ -27,8 +24,8 @@ from avpipe.shards.catalogue import (
 )
 from avpipe.shards.check import shard_problems
 from avpipe.shards.index import index_bytes
-from avpipe.shards.layout import columns, lengths_of
-from avpipe.shards.members import DatasetFacts, Member, by_field, counts
+from avpipe.shards.layout import stored_bytes
+from avpipe.shards.members import DatasetFacts, Member, by_field
 from avpipe.shards.open import is_shard
 from avpipe.shards.publish import has_digest, published, retire
 from avpipe.shards.write import Entry, ShardJob, describe, shard_key, write_shard
@@ -112,7 +109,7 @@ def plan(
     """What `pack` would write; changes nothing."""
     before = _published(out)
     assignment = assign(
-        {m.id: _bytes(m, facts) for m in members},
+        {m.id: sum(stored_bytes(f, facts, m) for f in m.artifacts) for m in members},
         None if compact else before.assignment,
         target_bytes,
     )
@@ -151,21 +148,6 @@ def _usable(job: ShardJob, entry: Mapping[str, int | str]) -> Entry | None:
         return dict(entry) if job.path.stat().st_size == entry["bytes"] else None
     # Written by a build that did not live to list it.
     return None if shard_problems(job.path) else describe(job.path, job)
-
-
-def _bytes(member: Member, facts: DatasetFacts) -> int:
-    frames, _ = counts(member, facts)
-    total = 0
-    for field in member.artifacts:
-        joints = facts.topologies[field].joints if field in facts.topologies else ()
-        shard = {"fps": facts.fps, "sample_rate": facts.sample_rate, "joints": joints}
-        media = member.media.get(field, {})
-        lengths = lengths_of(shard, media, member.segments)
-        whole = media.get("bytes", 0)
-        lengths["B"] = whole * frames // max(1, member.frames)  # as if all images were alike
-        for column in columns(field):
-            total += math.prod(column.shape(lengths)) * np.dtype(column.dtype).itemsize
-    return total
 
 
 def replace_content(path: Path, content: bytes) -> None:

@@ -2,6 +2,8 @@
 bytes. The file is closed, opened again and checked before it gets its name.
 """
 
+import errno
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from avpipe.shards.layout import (
     file_attributes,
     recording_attributes,
     storage,
+    stored_bytes,
 )
 from avpipe.shards.members import DatasetFacts, Member, counts
 from avpipe.shards.publish import published
@@ -66,13 +69,28 @@ def write_shard(job: ShardJob) -> Entry:
     """Writes, checks and publishes a shard.
 
     Raises:
-        DatasetError: an artifact is not what its member says, or the disk did not keep the data.
+        DatasetError: an artifact is not what its member says, the disk is full, or it did not
+            keep the data.
     """
+    _require_space(job)
     with published(job.path) as temporary:
         write(temporary, job, storage())
         if problems := shard_problems(temporary):
             raise DatasetError(f"{job.path} was not written whole: {problems[0]}")
         return describe(temporary, job)
+
+
+def _require_space(job: ShardJob) -> None:
+    """HDF5 takes a full disk badly: it is told before."""
+    job.path.parent.mkdir(parents=True, exist_ok=True)
+    rows = sum(stored_bytes(job.field, job.facts, member) for member in job.members)
+    needed = round(rows * 1.05) + 2**20
+    free = shutil.disk_usage(job.path.parent).free
+    if free < needed:
+        raise DatasetError(
+            f"cannot write {job.path}: it needs {needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB"
+            " are free: make room and build again"
+        )
 
 
 def describe(path: Path, job: ShardJob) -> Entry:
@@ -91,18 +109,25 @@ def describe(path: Path, job: ShardJob) -> Entry:
 def write(path: Path, job: ShardJob, store: Storage) -> None:
     """Writes the file, and no more."""
     libver = (declared()["libver"], declared()["libver"])
-    with h5py.File(path, "w", libver=libver, track_order=False) as file:
-        set_attributes(file, file_attributes(job.field, job.facts) | {"key": shard_key(job)})
-        for member in job.members:
-            attributes = recording_attributes(job.field, job.facts, member)
-            group = create_group(file, member.id, attributes, member.segments)
-            arrays = read_columns(job.field, job.facts, member)
-            frames = sum(map(len, member.segments))
-            rates = {"N": float(job.facts.sample_rate), "T": float(exact(job.facts.fps))}
-            for column in columns(job.field):
-                rows = np.ascontiguousarray(arrays[column.name], dtype=column.dtype)
-                rate = rates.get(column.axes[0], len(rows) * job.facts.fps / frames)
-                create_column(group, column.name, rows, store.chunks(rows.shape, rate), store)
+    try:
+        with h5py.File(path, "w", libver=libver, track_order=False) as file:
+            set_attributes(file, file_attributes(job.field, job.facts) | {"key": shard_key(job)})
+            for member in job.members:
+                _write_member(file, job, member, store)
+    except RuntimeError as error:  # what h5py makes of a write that fails when the file is closed
+        raise OSError(errno.EIO, str(error)) from error
+
+
+def _write_member(file: h5py.File, job: ShardJob, member: Member, store: Storage) -> None:
+    attributes = recording_attributes(job.field, job.facts, member)
+    group = create_group(file, member.id, attributes, member.segments)
+    arrays = read_columns(job.field, job.facts, member)
+    frames = sum(map(len, member.segments))
+    rates = {"N": float(job.facts.sample_rate), "T": float(exact(job.facts.fps))}
+    for column in columns(job.field):
+        rows = np.ascontiguousarray(arrays[column.name], dtype=column.dtype)
+        rate = rates.get(column.axes[0], len(rows) * job.facts.fps / frames)
+        create_column(group, column.name, rows, store.chunks(rows.shape, rate), store)
 
 
 def create_group(
