@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from avpipe.cluster import Profile
 from avpipe.dag import LINE, Node, Settings, line, with_grid
 from avpipe.errors import DatasetError, Interrupted, UsageError, is_full
 from avpipe.ledger import FILE, Failure, Ledger
+from avpipe.lists import removed
 from avpipe.lock import exclusive
 from avpipe.manifest import Manifest, locate
 from avpipe.packing import Summary
@@ -166,6 +167,7 @@ class Report:
 
 def plan(request: Request) -> Report:
     """What a build would do now; changes nothing."""
+    request = _without_removed(request)
     path = request.out / FILE
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger(path)) if path.exists() else None
@@ -196,6 +198,7 @@ def build(
         UsageError: the request cannot be built.
         AvpipeError: nothing of it can work (a program or a model is missing).
     """
+    request = _without_removed(request)
     selected = request.selected()
     request.nodes()
     request.locators()  # a wrong source is told before anything starts
@@ -225,6 +228,21 @@ def build(
             if request.until is None and not stop.draining:
                 _publish(request, ledger, result, report, stop)
     return report
+
+
+def _without_removed(request: Request) -> Request:
+    """The request without recordings that were removed from the dataset, under whatever id."""
+    found = removed.read(request.out)
+    for name in found.ids.intersection(request.ids or ()):
+        raise UsageError(f"--ids: {name} was removed from {request.out} on request")
+    if not found.rows:
+        return request
+    download = {**request.settings.get("download", {}), "refused": found.media}
+    return replace(
+        request,
+        manifest=found.without(request.manifest),
+        settings={**request.settings, "download": download},
+    )
 
 
 def _publish(request: Request, ledger: Ledger, result: Result, report: Report, stop: Stop) -> None:
