@@ -22,6 +22,7 @@ from avpipe.estimate import Estimate
 from avpipe.estimate import estimate as from_rates
 from avpipe.ledger import FILE, Failure, Ledger, Rate
 from avpipe.limits import TaskLimits
+from avpipe.lists import removed
 from avpipe.lock import exclusive
 from avpipe.manifest import Manifest, locate
 from avpipe.packing import Summary
@@ -174,6 +175,7 @@ class Report:
 
 def plan(request: Request) -> Report:
     """What a build would do now; changes nothing."""
+    request = _without_removed(request)
     path = request.out / FILE
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger(path)) if path.exists() else None
@@ -216,6 +218,7 @@ def build(
         UsageError: the request cannot be built.
         AvpipeError: nothing of it can work (a program or a model is missing).
     """
+    request = _without_removed(request)
     selected = request.selected()
     request.nodes()
     request.locators()  # a wrong source is told before anything starts
@@ -257,6 +260,21 @@ def compact(request: Request) -> Report:
     if not (request.out / FILE).exists():
         raise DatasetError(f"nothing has been built in {request.out}: run avpipe build first")
     return build(replace(request, ids=(), compact=True), read_profile(None), Unwatched())
+
+
+def _without_removed(request: Request) -> Request:
+    """The request without recordings that were removed from the dataset, under whatever id."""
+    found = removed.read(request.out)
+    for name in found.ids.intersection(request.ids or ()):
+        raise UsageError(f"--ids: {name} was removed from {request.out} on request")
+    if not found.rows:
+        return request
+    download = {**request.settings.get("download", {}), "refused": found.media}
+    return replace(
+        request,
+        manifest=found.without(request.manifest),
+        settings={**request.settings, "download": download},
+    )
 
 
 def _publish(request: Request, ledger: Ledger, result: Result, report: Report, stop: Stop) -> None:

@@ -175,6 +175,8 @@ def _config(
         "sample_rate": manifest.sample_rate,
         "allow_missing": name in manifest.allow_missing,
         "limits": media,
+        "licence": manifest.licence,
+        "require_licence": manifest.require_licence,
     }
     known = {f.name for f in fields(config)}
     values: dict[str, Any] = {key: value for key, value in of_dataset.items() if key in known}

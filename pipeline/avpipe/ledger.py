@@ -315,6 +315,42 @@ class Ledger:
         """Drops artifacts (stage, key) that are gone from the store."""
         self._db.executemany("DELETE FROM artifact WHERE stage = ? AND key = ?", artifacts)
 
+    def describe(self, stage: str, key: str, facts: Mapping[str, Any]) -> None:
+        """Replaces what is said of an artifact."""
+        self._db.execute(
+            "UPDATE artifact SET facts = ? WHERE stage = ? AND key = ?",
+            (canonical(facts), stage, key),
+        )
+
+    def made_for(self, recording: str) -> set[tuple[str, str]]:
+        """(stage, key) of all that the recording has, had or was tried to make."""
+        return set(
+            self._db.execute(
+                "SELECT stage, key FROM current WHERE recording = :id"
+                " UNION SELECT stage, key FROM attempt WHERE recording = :id"
+                " UNION SELECT stage, key FROM artifact"
+                " WHERE json_extract(facts, '$.recording') = :id",
+                {"id": recording},
+            )
+        )
+
+    def forget_recordings(self, recordings: Iterable[str]) -> None:
+        """Deletes every row of recordings, and overwrites where they were in the file."""
+        self._db.execute("PRAGMA secure_delete = ON")
+        for recording in recordings:
+            for table in ("current", "complete", "failure", "attempt"):
+                self._db.execute(f"DELETE FROM {table} WHERE recording = ?", (recording,))
+
+    def mentions(self, recording: str) -> bool:
+        """Whether any row is of a recording."""
+        tables = ("current", "complete", "failure", "attempt")
+        return any(
+            self._db.execute(
+                f"SELECT 1 FROM {t} WHERE recording = ? LIMIT 1", (recording,)
+            ).fetchone()
+            for t in tables
+        )
+
     def problems(self) -> list[str]:
         """What SQLite's own check finds."""
         try:

@@ -16,18 +16,37 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: avpipe compact solos")(compact)
 
 
-def verify(dataset: place.Place, out: place.Out = None, json: output.Json = False) -> int:
+def verify(
+    dataset: place.Place,
+    out: place.Out = None,
+    absent: Annotated[
+        str | None, typer.Option(metavar="ID", help="Prove that nothing of a recording is there.")
+    ] = None,
+    json: output.Json = False,
+) -> int:
     """Recomputes every digest and invariant; exit 1 if something is wrong, with what and where."""
+    from avpipe.maintenance import Verified
     from avpipe.maintenance import verify as run
 
     folder = place.find(dataset, out)
-    result = run(folder)
+    if absent is None:
+        result = run(folder)
+    else:
+        from avpipe.lists.removal import absent as search
+
+        checked, found = search(folder, absent)
+        result = Verified(checked, tuple(found))
     if json:
         output.document(result.as_json())
     elif result.problems:
         rows = [[p["path"], p["problem"]] for p in result.problems]
         output.table(f"{len(rows):,} problems in {folder}", ["file", "problem"], rows)
-        output.text("`avpipe repair` removes what is damaged; the next build makes it again.")
+        if absent is None:
+            output.text("`avpipe repair` removes what is damaged; the next build makes it again.")
+        else:
+            output.text(f"`avpipe remove {absent}` takes it out.")
+    elif absent is not None:
+        output.text(f"{folder}: nothing of {absent} in {result.checked:,} artifacts and files")
     else:
         output.text(f"{folder}: {result.checked:,} artifacts and files checked, all good")
     return int(bool(result.problems))

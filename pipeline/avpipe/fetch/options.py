@@ -33,5 +33,13 @@ class Options:
     """`http://...` or `socks5://...` address that all requests go through."""
     rate_limit_bytes: int | None = runtime_only(None)
     """Bytes per second a download takes at most."""
+    refused: tuple[str, ...] = runtime_only(())
+    """SHA-256 of media files that fail as `removed`, whatever their id: see `avpipe remove`."""
+    require_licence: str | None = runtime_only(None)
+    """Pattern (`CC*`) of the licence without which a recording fails as `copyright`, before it is
+    fetched. Its licence is the one that the manifest gives it, or else its page, or else
+    `licence`."""
+    licence: str = runtime_only("")
+    """Licence of the dataset."""
     ytdlp: dict[str, Any] = runtime_only({})  # noqa: RUF009
     """Further options of `yt_dlp.YoutubeDL`; they win over avpipe's own."""

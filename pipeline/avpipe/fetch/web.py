@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from avpipe.errors import FailureClass, RecordingFailed, UsageError
+from avpipe.fetch import licences
 from avpipe.fetch.address import without_password
 from avpipe.fetch.failures import classify
 from avpipe.fetch.guard import Guard
@@ -77,6 +78,8 @@ def _parameters(folder: Path, options: Options, guard: Guard) -> dict[str, Any]:
                 FailureClass.LIMIT,
                 f"it lasts {seconds:,.0f} s, the limit is {options.limits.max_seconds:,.0f}",
             )
+        if not incomplete:
+            licences.require(options.require_licence, info.get("license") or options.licence)
         if info.get("is_live"):
             raise RecordingFailed(FailureClass.LIMIT, "it is live and has no end")
         size = info.get("filesize") or 0

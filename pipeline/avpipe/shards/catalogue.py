@@ -65,27 +65,34 @@ def manifest_bytes(
     files: Mapping[str, Entry],
 ) -> bytes:
     """The file `MANIFEST.json`."""
+    dataset = {
+        "name": facts.name,
+        "title": facts.title,
+        "licence": facts.licence,
+        "citation": facts.citation,
+        "source": facts.source,
+        "fps": facts.fps,
+        "sample_rate": facts.sample_rate,
+        "fields": list(facts.fields),
+        "topologies": {field: t.name for field, t in facts.topologies.items()},
+    }
+    counts = {
+        "recordings": len(members),
+        "segments": sum(len(m.segments) for m in members),
+        "frames": sum(len(s) for m in members for s in m.segments),
+    }
+    return catalogue_bytes(Catalogue(dataset, counts, assignment, files))
+
+
+def catalogue_bytes(catalogue: Catalogue) -> bytes:
+    """The file `MANIFEST.json` of a catalogue."""
     document = {
         "format": FORMAT,
         "version": VERSION,
-        "dataset": {
-            "name": facts.name,
-            "title": facts.title,
-            "licence": facts.licence,
-            "citation": facts.citation,
-            "source": facts.source,
-            "fps": facts.fps,
-            "sample_rate": facts.sample_rate,
-            "fields": list(facts.fields),
-            "topologies": {field: t.name for field, t in facts.topologies.items()},
-        },
-        "counts": {
-            "recordings": len(members),
-            "segments": sum(len(m.segments) for m in members),
-            "frames": sum(len(s) for m in members for s in m.segments),
-        },
-        "assignment": dict(assignment),
-        "files": dict(files),
+        "dataset": dict(catalogue.dataset),
+        "counts": dict(catalogue.counts),
+        "assignment": dict(catalogue.assignment),
+        "files": dict(catalogue.files),
     }
     return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 

@@ -91,10 +91,10 @@ def pack(
     digest = hashlib.sha256(index).hexdigest()
     if INDEX in before.files and before.files[INDEX]["sha256"] != digest:
         retire(out / INDEX, before.files[INDEX]["sha256"], has_digest)
-    _replace(out / INDEX, index)
+    replace_content(out / INDEX, index)
     files[INDEX] = {"bytes": len(index), "sha256": digest}
-    _replace(out / NAME, manifest_bytes(facts, members, todo.assignment, files))
-    removed = tuple(_sweep(out, files))
+    replace_content(out / NAME, manifest_bytes(facts, members, todo.assignment, files))
+    removed = tuple(sweep(out, files))
     return PackResult(tuple(names), tuple(sorted(todo.reused)), removed)
 
 
@@ -150,14 +150,15 @@ def _usable(job: ShardJob, entry: Mapping[str, int | str]) -> Entry | None:
     return None if shard_problems(job.path) else describe(job.path, job)
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_content(path: Path, content: bytes) -> None:
+    """Publishes a file; one that is there already with that content stays as it is."""
     if path.is_file() and path.read_bytes() == content:
         return
     with published(path) as temporary:
         temporary.write_bytes(content)
 
 
-def _sweep(out: Path, listed: Mapping[str, Entry]) -> Iterator[str]:
+def sweep(out: Path, listed: Mapping[str, Entry]) -> Iterator[str]:
     """Removes files that earlier builds left and `MANIFEST.json` does not list."""
     for folder in (out, out / "shards"):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
