@@ -14,6 +14,7 @@ from avpipe.cli import (
     build,
     datasets,
     facts,
+    looking,
     maintenance,
     media,
     output,
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (build, datasets, facts, statistics, media, maintenance, separation):
+for group in (build, datasets, facts, statistics, media, looking, maintenance, separation):
     group.register(app)
 
 
