@@ -14,7 +14,7 @@ from avpipe.walk import Task, Walk
 
 
 def task(key: str, depth: int = 0, pool: Pool = "cpu", reason: str = "new") -> Task:
-    node = Node("video", ("download",), pool, None, {}, "")
+    node = Node("video", ("download",), pool, None, {})
     return Task(Walk(Recording("a", "b")), node, Step(Status.RUN, key, reason=reason), depth)
 
 

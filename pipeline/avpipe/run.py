@@ -263,7 +263,7 @@ class Run:
         history.tries += 1
         inputs = self._planner.inputs(node, walk.recording, walk.digests)
         self._ledger.done(artifact, node.identity, inputs, outcome.facts)
-        self._ledger.reached(walk.recording.id, node.name, artifact.key)
+        self._ledger.reached(walk.recording.id, node.name, artifact.key, artifact.digest)
         self._ledger.log(self._attempt(task, outcome, artifact.bytes), None)
         self._planner.published(artifact, walk.recording)
         self._tell(walk, node, Status.RUN)
