@@ -234,12 +234,15 @@ class Run:
                     self._queue.put(task)
 
     def _receive(self, task: Task, place: Pool, outcome: Outcome) -> None:
-        others = self._queue.landed(task, place)
+        others = self._queue.landed(task, place, outcome.seconds)
         task.walk.ordered.discard(task.artifact)
         if outcome.artifact is not None:
             self._succeed(task, outcome)
         elif outcome.failure is not None:
             self._fail(task, outcome, outcome.failure)
+        elif outcome.undone:
+            task.walk.ordered.add(task.artifact)
+            self._queue.put(task)
         else:
             self._end(outcome)
         for other in others:
