@@ -9,21 +9,25 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from avpipe import packing
-from avpipe.cluster import Profile
-from avpipe.dag import LINE, Node, Settings, line, with_grid
+from avpipe.cluster import Profile, read_profile
+from avpipe.dag import LINE, Node, Settings, limits, line, with_grid
 from avpipe.errors import DatasetError, Interrupted, UsageError, is_full
-from avpipe.ledger import FILE, Failure, Ledger
+from avpipe.estimate import Estimate
+from avpipe.estimate import estimate as from_rates
+from avpipe.ledger import FILE, Failure, Ledger, Rate
+from avpipe.limits import TaskLimits
+from avpipe.lists import removed
 from avpipe.lock import exclusive
 from avpipe.manifest import Manifest, locate
 from avpipe.packing import Summary
 from avpipe.plan import Planner, StageCount, Status
-from avpipe.run import DRAIN_SECONDS, Observer, Run, Stop
+from avpipe.run import DRAIN_SECONDS, Observer, Run, Stop, Unwatched
 from avpipe.server import serve
 from avpipe.store import Store
 from avpipe.types import Recording
@@ -61,6 +65,11 @@ class Request:
     def dataset(self) -> Manifest:
         """The manifest on the time grid that the settings ask for."""
         return with_grid(self.manifest, self.settings)
+
+    @property
+    def limits(self) -> TaskLimits:
+        """What one task may take."""
+        return limits(self.manifest, self.settings)[1]
 
     @property
     def store(self) -> Store:
@@ -166,6 +175,7 @@ class Report:
 
 def plan(request: Request) -> Report:
     """What a build would do now; changes nothing."""
+    request = _without_removed(request)
     path = request.out / FILE
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger(path)) if path.exists() else None
@@ -178,6 +188,18 @@ def plan(request: Request) -> Report:
                 if step.status is Status.FAILED and step.failure is not None:
                     failures.append(step.failure)
     return Report(request.manifest.name, request.out, len(recordings), counts, failures=failures)
+
+
+def estimate(request: Request, report: Report, profile: Profile, cpu_workers: int = 0) -> Estimate:
+    """How long what a plan reports would take, and how much disk; see `avpipe.estimate`."""
+    path = request.out / FILE
+    rates: Mapping[str, Rate] = {}
+    if path.exists():
+        with Ledger(path) as ledger:
+            rates = ledger.rates()
+    locators = request.locators()
+    wanted = [locators[recording.id] for recording in request.selected()]
+    return from_rates(request.nodes(), report.stages, rates, wanted, profile, cpu_workers)
 
 
 def build(
@@ -196,6 +218,7 @@ def build(
         UsageError: the request cannot be built.
         AvpipeError: nothing of it can work (a program or a model is missing).
     """
+    request = _without_removed(request)
     selected = request.selected()
     request.nodes()
     request.locators()  # a wrong source is told before anything starts
@@ -206,7 +229,7 @@ def build(
                 request.planner(ledger),
                 ledger,
                 request.locators(server),
-                profile,
+                replace(profile, limits=profile.limits.within(request.limits)),
                 cpu_workers=cpu_workers,
                 observer=observer,
                 stop=stop,
@@ -225,6 +248,33 @@ def build(
             if request.until is None and not stop.draining:
                 _publish(request, ledger, result, report, stop)
     return report
+
+
+def compact(request: Request) -> Report:
+    """Lays the shards out as a build from scratch does, of what is published; runs nothing.
+
+    Raises:
+        Locked: a build holds the folder.
+        DatasetError: nothing has been built there.
+    """
+    if not (request.out / FILE).exists():
+        raise DatasetError(f"nothing has been built in {request.out}: run avpipe build first")
+    return build(replace(request, ids=(), compact=True), read_profile(None), Unwatched())
+
+
+def _without_removed(request: Request) -> Request:
+    """The request without recordings that were removed from the dataset, under whatever id."""
+    found = removed.read(request.out)
+    for name in found.ids.intersection(request.ids or ()):
+        raise UsageError(f"--ids: {name} was removed from {request.out} on request")
+    if not found.rows:
+        return request
+    download = {**request.settings.get("download", {}), "refused": found.media}
+    return replace(
+        request,
+        manifest=found.without(request.manifest),
+        settings={**request.settings, "download": download},
+    )
 
 
 def _publish(request: Request, ledger: Ledger, result: Result, report: Report, stop: Stop) -> None:

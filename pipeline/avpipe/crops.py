@@ -75,7 +75,7 @@ def place(face: Keypoints, smoothing_frames: float = 2.0) -> Placement | None:
             0: none.
 
     Returns:
-        None if no frame shows a face.
+        None if no frame shows a face, or only faces that jump.
     """
     face = face.view("face68")
     anchors = [face.topology.index(name) for name in MEAN_FACE]
@@ -86,6 +86,8 @@ def place(face: Keypoints, smoothing_frames: float = 2.0) -> Placement | None:
     turn, origin = np.full((2, len(face)), np.nan, np.complex128)
     turn[found], origin[found] = _fit(seen[..., 0] + 1j * seen[..., 1])
     found &= _plausible(turn, origin)
+    if not found.any():
+        return None
     turn, origin = (
         _smooth(_interpolate(value, found), smoothing_frames) for value in (turn, origin)
     )

@@ -4,6 +4,7 @@ Clips are the rows of `index.parquet`, in its order. Shards are opened when they
 stay open, per process; a Dataset pickles to its path and works in forked and spawned workers.
 """
 
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,13 +102,20 @@ class Dataset:
         """Frames of clip `i`, counted in its recording."""
         return Segment(self._columns["start_frame"][i], self._columns["stop_frame"][i])
 
-    def clip(self, i: int, start_frame: int = 0, frames: int | None = None) -> Clip:
+    def clip(
+        self,
+        i: int,
+        start_frame: int = 0,
+        frames: int | None = None,
+        fields: Collection[str] | None = None,
+    ) -> Clip:
         """A clip, or a window of it; only what is asked for is read.
 
         Args:
             i: row of `index`.
             start_frame: first frame of the window, counted in the clip.
             frames: length of the window; None: to the clip's end.
+            fields: which of the dataset's fields to read; None: all.
 
         Raises:
             IndexError: there is no such clip.
@@ -123,23 +131,23 @@ class Dataset:
         window = Segment(start_frame, stop_frame)
         shown = Segment(whole.start + start_frame, whole.start + stop_frame)
         audio: Float32 | None = None
-        fields: dict[str, Any] = {}
+        found: dict[str, Any] = {}
         for field in filter(None, row["fields"].split(",")):
+            if fields is not None and field not in fields:
+                continue
             shard = self._shards[shard_name(field, row["shard"])]
             match kind(field):
                 case "audio":
                     audio = shard.audio(row["recording"], *self._samples(row, whole, window))
                 case "stems":
-                    fields[field] = shard.stems(
-                        row["recording"], *self._samples(row, whole, window)
-                    )
+                    found[field] = shard.stems(row["recording"], *self._samples(row, whole, window))
                 case "keypoints":
                     first = row["row_start"]
-                    fields[field] = shard.keypoints(
+                    found[field] = shard.keypoints(
                         row["recording"], first + start_frame, first + stop_frame
                     )
                 case _:
-                    fields[field] = shard.images(row["recording"], whole, shown)
+                    found[field] = shard.images(row["recording"], whole, shown)
         return Clip(
             recording=row["recording"],
             category=row["category"],
@@ -147,8 +155,8 @@ class Dataset:
             fps=self.fps,
             sample_rate=self.sample_rate,
             audio=audio,
-            keypoints=fields.pop("skeleton", None),
-            fields=fields,
+            keypoints=found.pop("skeleton", None),
+            fields=found,
         )
 
     def _samples(self, row: dict[str, Any], whole: Segment, window: Segment) -> tuple[int, int]:

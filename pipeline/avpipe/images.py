@@ -181,7 +181,7 @@ def split(stream: bytes | mmap) -> list[int]:
         if stream[at : at + 2] != b"\xff\xd8":
             raise ValueError(f"no JPEG file starts at byte {at}")
         at += 2
-        while stream[at + 1] != 0xDA:  # the headers, up to the start of the scan
+        while stream[at + 1 : at + 2] not in (b"\xda", b""):  # headers, up to the start of the scan
             at += 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
         end = stream.find(b"\xff\xd9", at)  # in a scan 0xff is followed by 0 but for markers
         if end < 0:

@@ -5,6 +5,7 @@ ledger: packing what has not changed opens no artifact.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +157,14 @@ def check_grid(manifest: Manifest, summaries: Mapping[str, Summary]) -> None:
             )
 
 
+def _source(manifest: Manifest) -> str:
+    """The source as the manifest gives it: where a folder lies on this machine would make shards
+    differ that are the same."""
+    if manifest.source is None or manifest.source == "youtube" or "://" in manifest.source:
+        return manifest.source or ""
+    return Path(os.path.relpath(manifest.source, manifest.path.parent.resolve())).as_posix()
+
+
 def dataset_facts(
     manifest: Manifest, fields: Sequence[str], summaries: Iterable[Summary]
 ) -> DatasetFacts:
@@ -166,7 +175,7 @@ def dataset_facts(
         title=manifest.title,
         licence=manifest.licence,
         citation=manifest.citation,
-        source=manifest.source or "",
+        source=_source(manifest),
         fps=manifest.fps,
         sample_rate=manifest.sample_rate,
         fields=tuple(fields),

@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avpipe.errors import UsageError
-from avpipe.separation import runs, windows
+from avpipe.separation import runs, separate, windows
 from avpipe.separation.interface import Context, Trainable
 from avpipe.separation.recipes import recipe
-from avpipe.separation.separate import separate
 from avpipe.separation.sound import read_mono, resample
 from avpipe.separation.spectrogram import FrontEnd
 from sound_dataset import RATE

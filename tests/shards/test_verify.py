@@ -156,3 +156,16 @@ def test_repair_leaves_a_dataset_of_another_version_alone(out):
     with pytest.raises(DatasetError, match=r"is \('avpipe-dataset', 2\)"):
         repair(out)
     assert (out / "MANIFEST.json").is_file()
+
+
+def test_a_manifest_cannot_name_files_outside_the_dataset(out, tmp_path):
+    precious = tmp_path / "precious.h5"
+    precious.write_text("mine")
+    document = json.loads((out / "MANIFEST.json").read_text())
+    document["files"]["../precious.h5"] = {"bytes": 1, "sha256": "0" * 64, "key": "0" * 64}
+    (out / "MANIFEST.json").write_text(json.dumps(document))
+    with pytest.raises(DatasetError, match=r"'\.\./precious\.h5' is no file of a dataset"):
+        open_dataset(out)
+    assert "no file of a dataset" in problems(out)["MANIFEST.json"]
+    assert repair(out) == ("MANIFEST.json",)
+    assert precious.exists()

@@ -14,6 +14,7 @@ from avpipe.cli import (
     build,
     datasets,
     facts,
+    lists,
     looking,
     maintenance,
     media,
@@ -33,7 +34,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (build, datasets, facts, statistics, media, looking, maintenance, separation):
+for group in (
+    build, datasets, facts, statistics, media, looking, maintenance, lists, separation
+):  # fmt: skip
     group.register(app)
 
 

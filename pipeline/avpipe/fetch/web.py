@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from avpipe.errors import FailureClass, RecordingFailed, UsageError
+from avpipe.fetch import licences
 from avpipe.fetch.address import without_password
 from avpipe.fetch.failures import classify
 from avpipe.fetch.guard import Guard
@@ -72,11 +73,13 @@ def _parameters(folder: Path, options: Options, guard: Guard) -> dict[str, Any]:
     def admit(info: dict[str, Any], *, incomplete: bool) -> None:
         """Called with what is known of a recording before it is downloaded."""
         seconds = info.get("duration") or 0
-        if seconds > options.max_seconds:
+        if seconds > options.limits.max_seconds:
             raise RecordingFailed(
                 FailureClass.LIMIT,
-                f"it lasts {seconds:,.0f} s, the limit is {options.max_seconds:,.0f}",
+                f"it lasts {seconds:,.0f} s, the limit is {options.limits.max_seconds:,.0f}",
             )
+        if not incomplete:
+            licences.require(options.require_licence, info.get("license") or options.licence)
         if info.get("is_live"):
             raise RecordingFailed(FailureClass.LIMIT, "it is live and has no end")
         size = info.get("filesize") or 0

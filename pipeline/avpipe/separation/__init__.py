@@ -2,6 +2,7 @@
 
     net = separation.create("sop", visual="resnet18")
     unet = separation.load_public_checkpoint("sop-unet7", "sound_best.pth")
+    found = separation.separate("duet.mp4", "runs/unet", ["violin", "cello"])
 
 One family a file in `separators/`; the folder is the registry. Nothing here imports torch until a
 separator is made.
@@ -12,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avpipe.separation import separators
+from avpipe.separation.apply import separate
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from avpipe.separation.interface import Separator
 
-__all__ = ["create", "load_public_checkpoint", "names"]
+__all__ = ["create", "load_public_checkpoint", "names", "separate"]
 
 
 def names() -> tuple[str, ...]:

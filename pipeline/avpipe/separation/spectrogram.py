@@ -85,7 +85,8 @@ class FrontEnd:
 
     def magnitude(self, spectrum: Tensor) -> Tensor:
         """|spectrum| (..., F, T), clamped if the setting says so, on the network's scale."""
-        magnitude = spectrum.abs()
+        # Several times faster than abs(), and in the layout that the scale is fastest on.
+        magnitude = (spectrum.real.square() + spectrum.imag.square()).sqrt().contiguous()
         if self.clamp:
             magnitude = clamp_magnitude(magnitude, self.window)
         return self.to_scale(magnitude)

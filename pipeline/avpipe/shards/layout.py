@@ -1,10 +1,13 @@
 """The layout of a shard as `schemas/shard.toml` declares it, and the attributes it gives a file."""
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+import numpy as np
 
 from avpipe.errors import UsageError
 from avpipe.resources import folder
@@ -147,3 +150,16 @@ def lengths_of(
         "I": images,
         "I + 1": images + 1,
     }
+
+
+def stored_bytes(field: str, facts: DatasetFacts, member: Member) -> int:
+    """Bytes of a member's rows in a shard of `field`; for images, as if all were of one size."""
+    joints = facts.topologies[field].joints if field in facts.topologies else ()
+    shard = {"fps": facts.fps, "sample_rate": facts.sample_rate, "joints": joints}
+    media = member.media.get(field, {})
+    lengths = lengths_of(shard, media, member.segments)
+    lengths["B"] = media.get("bytes", 0) * lengths["T"] // max(1, member.frames)
+    return sum(
+        math.prod(column.shape(lengths)) * np.dtype(column.dtype).itemsize
+        for column in columns(field)
+    )

@@ -7,8 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from avpipe.errors import DatasetError
-from avpipe.resources import folder
-from avpipe.shards.catalogue import INDEX, NAME, Catalogue, Damaged, read_catalogue, shard_name
+from avpipe.shards.catalogue import (
+    INDEX,
+    NAME,
+    Catalogue,
+    Damaged,
+    read_catalogue,
+    schema,
+    shard_name,
+)
 from avpipe.shards.check import Segments, shard_problems, shard_segments
 from avpipe.shards.index import read_index
 from avpipe.shards.open import is_shard
@@ -88,9 +95,8 @@ def _verification(checked: int, problems: list[tuple[str, str]]) -> Verification
 def _manifest_problems(out: Path) -> Found:
     import jsonschema
 
-    schema = json.loads((folder("schemas") / "dataset.schema.json").read_text(encoding="utf-8"))
     document = json.loads((out / NAME).read_text(encoding="utf-8"))
-    for error in jsonschema.Draft202012Validator(schema).iter_errors(document):
+    for error in jsonschema.Draft202012Validator(schema()).iter_errors(document):
         where = ".".join(map(str, error.absolute_path)) or "the document"
         yield NAME, f"{where}: {error.message}"
 

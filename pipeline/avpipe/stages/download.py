@@ -14,12 +14,12 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from avpipe.errors import FailureClass, RecordingFailed, UsageError
-from avpipe.fetch import folder, tracks
+from avpipe.fetch import folder, licences, tracks
 from avpipe.fetch.address import without_password
 from avpipe.fetch.options import Options
 from avpipe.fetch.web import fetch
@@ -51,10 +51,18 @@ def run(job: Job) -> Facts:
     url = job.recording.url
     if not url:
         raise UsageError(f"{job.recording.id} has no url, and its dataset no source")
+    if job.recording.licence:
+        licences.require(job.config.require_licence, job.recording.licence)
+        job = replace(job, config=replace(job.config, require_licence=None))
     if url.startswith(("http://", "https://")):
         found = _from_web(job, url)
     else:
+        licences.require(job.config.require_licence, job.config.licence)
         found = _from_folder(job, Path(url))
+    if found.sha256 in job.config.refused:
+        raise RecordingFailed(
+            FailureClass.REMOVED, "it has the bytes of a recording that was removed on request"
+        )
     found.scan.write(job.out)
     text = json.dumps(found.info, indent=1, sort_keys=True, ensure_ascii=False)
     (job.out / "info.sidecar.json").write_text(text + "\n")
