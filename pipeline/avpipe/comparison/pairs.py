@@ -196,11 +196,14 @@ def of_files(a: Path, b: Path, video: Path | None = None) -> Pair:
     first, second = exchange.read(a), exchange.read(b)
     if first.fps != second.fps:
         raise UsageError(f"{a} has {first.fps:g} frames per second, {b} {second.fps:g}")
-    keypoints = in_one_topology(first.keypoints, second.keypoints)
-    found = [
-        find_segments(hand_visibility(k.confidence, k.topology))
-        if k.topology.left_hand or k.topology.right_hand
-        else []
-        for k in keypoints
-    ]
-    return Pair(a.name.partition(".")[0], first.fps, *keypoints, *found, video)
+    one, other = in_one_topology(first.keypoints, second.keypoints)
+    name = a.name.partition(".")[0]
+    return Pair(name, first.fps, one, other, _by_hands(one), _by_hands(other), video)
+
+
+def _by_hands(keypoints: Keypoints) -> list[Segment]:
+    """Segments with the parameters that datasets have by default; none without hands."""
+    layout = keypoints.topology
+    if not (layout.left_hand or layout.right_hand):
+        return []
+    return find_segments(hand_visibility(keypoints.confidence, layout))
