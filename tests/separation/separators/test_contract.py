@@ -15,6 +15,7 @@ from avpipe.separation.interface import Context, Trainable
 SMALL = {
     "appearance": {"frame": "resnet18", "sound": "unet"},
     "sop": {"sound": "unet5"},
+    "music-gesture": {"topology": "face68"},
     "mhunet": {"classes": ("a", "b", "c"), "channels": (2, 3, 4, 5)},
     "unet": {"classes": ("a", "b", "c"), "channels": (2, 3, 4, 5)},
     "wave-unet": {"classes": ("a", "b", "c")},
@@ -25,7 +26,7 @@ SOURCES = 2
 FRAMES = 128
 """Of the spectrograms; a multiple of what the networks need that take other lengths than theirs."""
 SLOW = {"llcp"}
-"""Families whose networks cannot be made small."""
+"""Families whose networks cannot be made small enough to be quick."""
 OWN_LENGTH = {"llcp", "wave-unet"}
 """Families that only take the clips that they ask for."""
 

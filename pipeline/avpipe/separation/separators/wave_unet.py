@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avpipe.errors import UsageError
-from avpipe.separation.interface import Context, Example, Trainable
+from avpipe.separation.interface import Context, Example, Trainable, sum_by_class
 from avpipe.separation.separators._by_instrument import INSTRUMENTS
 from avpipe.separation.spectrogram import FrontEnd
 
@@ -190,8 +190,8 @@ class WaveUNetSeparator(Trainable):
             raise UsageError(
                 f"clips of {samples} samples do not fit wave-unet: take {self.front_end.samples}"
             )
-        target = centre(self.by_class(sources_BSN, context), given)
-        return Example(mixture_BN, target, torch.ones_like(target[:1, :1, :1]))
+        every = sum_by_class(sources_BSN, context.get("categories"), len(self.classes))
+        return Example(mixture_BN, centre(every, given), mixture_BN.new_ones(()))
 
     def forward(self, mixture: Tensor, context: Context) -> Tensor:
         """Waveform (B, N) -> waveforms (B, classes, N')."""
