@@ -83,6 +83,13 @@ def test_windows_are_cut_out_of_the_clip_at_any_sample_rate(tmp_path, sample_rat
         np.testing.assert_array_equal(last.audio, whole.audio[-len(last.audio) :])
 
 
+def test_only_the_fields_that_are_asked_for_are_read(dataset):
+    clip = dataset.clip(4, fields=["audio"])
+    assert clip.audio is not None
+    assert clip.keypoints is None
+    assert dataset.clip(4, fields=["skeleton"]).audio is None
+
+
 def test_a_window_that_leaves_the_clip_is_refused(dataset):
     with pytest.raises(UsageError, match=r"frames \[100, 200\) of clip 3: it has 160 frames"):
         dataset.clip(3, start_frame=100, frames=100)

@@ -9,23 +9,29 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from avpipe import packing
-from avpipe.cluster import Profile
-from avpipe.dag import LINE, Node, Settings, line
-from avpipe.errors import UsageError
-from avpipe.ledger import FILE, Failure, Ledger
+from avpipe.cluster import Profile, read_profile
+from avpipe.dag import LINE, Node, Settings, limits, line, with_grid
+from avpipe.errors import DatasetError, Interrupted, UsageError, is_full
+from avpipe.estimate import Estimate
+from avpipe.estimate import estimate as from_rates
+from avpipe.ledger import FILE, Failure, Ledger, Rate
+from avpipe.limits import TaskLimits
+from avpipe.lists import removed
 from avpipe.lock import exclusive
 from avpipe.manifest import Manifest, locate
 from avpipe.packing import Summary
 from avpipe.plan import Planner, StageCount, Status
-from avpipe.run import Observer, Result, Run, Stop
+from avpipe.run import DRAIN_SECONDS, Observer, Run, Stop, Unwatched
 from avpipe.server import serve
 from avpipe.store import Store
 from avpipe.types import Recording
+from avpipe.walk import Result
 
 _SERVED = "http://served"
 """Stands for the loopback server in what is remembered: its port changes with every build."""
@@ -52,6 +58,18 @@ class Request:
     retry_failed: bool = False
     compact: bool = False
     """Lay the shards out as a build from scratch does."""
+    freeze: tuple[str, ...] = ()
+    """Stages whose outputs are kept although they are stale; the shards say so."""
+
+    @property
+    def dataset(self) -> Manifest:
+        """The manifest on the time grid that the settings ask for."""
+        return with_grid(self.manifest, self.settings)
+
+    @property
+    def limits(self) -> TaskLimits:
+        """What one task may take."""
+        return limits(self.manifest, self.settings)[1]
 
     @property
     def store(self) -> Store:
@@ -103,7 +121,14 @@ class Request:
             ledger,
             self.locators(),
             retry_failed=self.retry_failed,
+            freeze=self._frozen(),
         )
+
+    def _frozen(self) -> tuple[str, ...]:
+        for stage in self.freeze:
+            if stage not in LINE:
+                raise UsageError(f"--freeze {stage}: the stages are {', '.join(LINE)}")
+        return self.freeze
 
 
 @dataclass
@@ -129,7 +154,7 @@ class Report:
 
     @property
     def transient(self) -> int:
-        """Recordings for which another build may help."""
+        """Recordings for which another build may help; at least 1 if it was ended early."""
         return self.left + sum(not f.permanent for f in self.failures)
 
     def as_json(self) -> dict[str, Any]:
@@ -150,6 +175,7 @@ class Report:
 
 def plan(request: Request) -> Report:
     """What a build would do now; changes nothing."""
+    request = _without_removed(request)
     path = request.out / FILE
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger(path)) if path.exists() else None
@@ -158,17 +184,22 @@ def plan(request: Request) -> Report:
         failures, recordings = [], request.selected()
         for recording in recordings:
             for name, step in planner.steps(recording).items():
-                _count(counts[name], step.status, step.reason)
+                counts[name].add(step.status, "frozen" if step.stale else step.reason)
                 if step.status is Status.FAILED and step.failure is not None:
                     failures.append(step.failure)
     return Report(request.manifest.name, request.out, len(recordings), counts, failures=failures)
 
 
-def _count(count: StageCount, status: Status, reason: str | None) -> None:
-    if status is not Status.BLOCKED:
-        setattr(count, status.value, getattr(count, status.value) + 1)
-    if reason is not None:
-        count.reasons[reason] += 1
+def estimate(request: Request, report: Report, profile: Profile, cpu_workers: int = 0) -> Estimate:
+    """How long what a plan reports would take, and how much disk; see `avpipe.estimate`."""
+    path = request.out / FILE
+    rates: Mapping[str, Rate] = {}
+    if path.exists():
+        with Ledger(path) as ledger:
+            rates = ledger.rates()
+    locators = request.locators()
+    wanted = [locators[recording.id] for recording in request.selected()]
+    return from_rates(request.nodes(), report.stages, rates, wanted, profile, cpu_workers)
 
 
 def build(
@@ -187,7 +218,9 @@ def build(
         UsageError: the request cannot be built.
         AvpipeError: nothing of it can work (a program or a model is missing).
     """
-    nodes, selected = request.nodes(), request.selected()
+    request = _without_removed(request)
+    selected = request.selected()
+    request.nodes()
     request.locators()  # a wrong source is told before anything starts
     with exclusive(request.out), Ledger(request.out / FILE, write=True) as ledger:
         request.store.sweep()
@@ -196,7 +229,7 @@ def build(
                 request.planner(ledger),
                 ledger,
                 request.locators(server),
-                profile,
+                replace(profile, limits=profile.limits.within(request.limits)),
                 cpu_workers=cpu_workers,
                 observer=observer,
                 stop=stop,
@@ -213,54 +246,82 @@ def build(
                 stopped=result.stopped,
             )
             if request.until is None and not stop.draining:
-                _publish(request, nodes, ledger, result, report, observer)
+                _publish(request, ledger, result, report, stop)
     return report
 
 
-def _publish(
-    request: Request,
-    nodes: Sequence[Node],
-    ledger: Ledger,
-    result: Result,
-    report: Report,
-    observer: Observer,
-) -> None:
+def compact(request: Request) -> Report:
+    """Lays the shards out as a build from scratch does, of what is published; runs nothing.
+
+    Raises:
+        Locked: a build holds the folder.
+        DatasetError: nothing has been built there.
+    """
+    if not (request.out / FILE).exists():
+        raise DatasetError(f"nothing has been built in {request.out}: run avpipe build first")
+    return build(replace(request, ids=(), compact=True), read_profile(None), Unwatched())
+
+
+def _without_removed(request: Request) -> Request:
+    """The request without recordings that were removed from the dataset, under whatever id."""
+    found = removed.read(request.out)
+    for name in found.ids.intersection(request.ids or ()):
+        raise UsageError(f"--ids: {name} was removed from {request.out} on request")
+    if not found.rows:
+        return request
+    download = {**request.settings.get("download", {}), "refused": found.media}
+    return replace(
+        request,
+        manifest=found.without(request.manifest),
+        settings={**request.settings, "download": download},
+    )
+
+
+def _publish(request: Request, ledger: Ledger, result: Result, report: Report, stop: Stop) -> None:
     """Packs every complete recording; fills the report."""
     from avpipe.shards import pack
 
-    summaries = _summaries(request, nodes, ledger, result)
+    summaries = _summaries(request, ledger, result)
+    packing.check_grid(request.dataset, summaries)
     wanted = request.fields or request.manifest.fields
     members = [
         packing.member(request.store, recording, wanted, summaries[recording.id])
         for recording in request.manifest.recordings
         if recording.id in summaries and summaries[recording.id].segments
     ]
-    facts = packing.dataset_facts(request.manifest, wanted, summaries.values())
-    packed = pack(request.out, facts, members, compact=request.compact)
+    facts = packing.dataset_facts(request.dataset, wanted, summaries.values())
+    try:
+        write = partial(packing.write_until, lambda: stop.draining)
+        packed = pack(request.out, facts, members, compact=request.compact, run=write)
+    except Interrupted as error:
+        report.stopped = str(error)
+        return
+    except DatasetError as error:
+        if not is_full(error.__cause__):
+            raise
+        report.stopped = str(error)
+        return
     report.stages = {
         **report.stages,
         "pack": StageCount(run=len(packed.written), reuse=len(packed.reused)),
     }
     report.segments = sum(len(m.segments) for m in members)
     frames = sum(len(segment) for m in members for segment in m.segments)
-    report.hours = frames / request.manifest.fps / 3600
+    report.hours = frames / request.dataset.fps / 3600
     report.empty = Counter(s.reason or "unknown" for s in summaries.values() if not s.segments)
     report.packed = True
 
 
-def _summaries(
-    request: Request, nodes: Sequence[Node], ledger: Ledger, result: Result
-) -> dict[str, Summary]:
+def _summaries(request: Request, ledger: Ledger, result: Result) -> dict[str, Summary]:
     """recording -> what it contributes: from this run, or from the last one that completed it."""
     known, store = ledger.complete(), request.store
-    detector: Mapping[str, Any] = next(
-        (n.identity["tool"] for n in nodes if n.name == "detect"), {}
-    )
+    grid = request.dataset.fps, request.dataset.sample_rate
     found: dict[str, Summary] = {}
-    for recording, (keys, digests) in result.complete.items():
+    for recording, complete in result.complete.items():
         before = known.get(recording)
-        if before is None or before["keys"] != keys or before["digests"] != digests:
-            summary = packing.summarise(store, keys, digests, detector)
+        if before is None or not complete.is_described_by(before):
+            tool = packing.detector(ledger, complete.keys)
+            summary = packing.summarise(store, complete, grid, tool)
             ledger.completed(recording, summary.as_json())
         else:
             summary = Summary.from_json(before)
@@ -295,7 +356,9 @@ def _interruptible(observer: Observer) -> Iterator[Stop]:
         name = signal.Signals(signum).name
         stop.ask()
         observer.message(
-            f"{name}: ending at once" if stop.now else f"{name}: waiting for what runs, up to 20 s"
+            f"{name}: ending at once"
+            if stop.now
+            else f"{name}: waiting for what runs, up to {DRAIN_SECONDS:g} s"
         )
 
     before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}

@@ -17,15 +17,15 @@ import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import traceback
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 from avpipe.errors import FailureClass
-from avpipe.work import Order, Outcome, perform
+from avpipe.work import Order, Outcome, damaged, perform
 
 _HEADER = struct.Struct("<Q")
 _TICK_SECONDS = 0.5
@@ -41,22 +41,37 @@ class Child:
         self._log: IO[bytes] | None = None
         self._orders = 0
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process, if there is one."""
+        return self._process.pid if self._process is not None else None
+
     def perform(self, order: Order) -> Outcome:
         """Runs one order within its limits; a death of the child is an outcome, not an error."""
         started = time.perf_counter()
         process = self._running()
         try:
             _send(process.stdin, order)
-            outcome = self._await(process, order, started + order.seconds)
+            outcome = self._await(process, order, started + order.limits.seconds)
         except (BrokenPipeError, EOFError):
-            outcome = Outcome(failure=FailureClass.CRASHED, message=self._obituary(process))
+            message = self._obituary(process)
+            outcome = Outcome(failure=FailureClass.CRASHED, message=message, died=True)
         self._orders += 1
-        if outcome.failure in (FailureClass.CRASHED, FailureClass.TIMEOUT, FailureClass.LIMIT):
+        if outcome.died:
             self.close()
-        return outcome
+            # what was at work cannot say any more whether its inputs were as published
+            outcome = replace(outcome, damaged=damaged(order))
+        return replace(outcome, seconds=time.perf_counter() - started)
+
+    def kill(self) -> None:
+        """Ends the child and everything it started, from any thread; `perform` then returns."""
+        process = self._process
+        if process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Ends the child and everything it started."""
+        """Ends the child and everything it started, and what was kept of it."""
         if self._process is not None:
             _kill_group(self._process)
             self._process = None
@@ -86,14 +101,16 @@ class Child:
             if time.perf_counter() > deadline:
                 return Outcome(
                     failure=FailureClass.TIMEOUT,
-                    message=f"{order.stage} took longer than {order.seconds:g} s",
+                    message=f"{order.stage} took longer than {order.limits.seconds:g} s",
+                    died=True,
                 )
-            used = _resident_bytes(process.pid)
-            if used > order.memory_bytes:
+            used, allowed = _resident_bytes(process.pid), order.limits.memory_bytes
+            if used > allowed:
                 return Outcome(
                     failure=FailureClass.LIMIT,
                     message=f"{order.stage} used {used >> 20} MiB of memory,"
-                    f" more than {order.memory_bytes >> 20} MiB",
+                    f" more than {allowed >> 20} MiB",
+                    died=True,
                 )
         outcome: Outcome = _receive(process.stdout)
         return outcome
@@ -144,15 +161,18 @@ def _resident_bytes(pid: int) -> int:
 
 
 def _die_with_parent() -> None:
-    """Ends this process group when the worker is gone, whatever the main thread is busy with."""
-    parent = os.getppid()
+    """Ends this process group when the worker is gone, whatever this process is busy with.
 
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os.killpg(0, signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True).start()
+    A process of its own sees the pipe of orders break: native code that holds the interpreter's
+    lock, or hangs, would keep a thread from it.
+    """
+    if os.fork() != 0:
+        return
+    os.close(1)  # else the worker would never see the end of a dead child's replies
+    poll = select.poll()
+    poll.register(0, 0)  # nothing but the other end being closed
+    poll.poll()
+    os.killpg(0, signal.SIGKILL)
 
 
 def serve() -> None:
@@ -172,6 +192,7 @@ def serve() -> None:
             outcome = Outcome(
                 failure=FailureClass.CRASHED,
                 message=f"{type(error).__name__}: {error} (in {_where(error)})",
+                damaged=damaged(order),
             )
         _send(replies, outcome)
 

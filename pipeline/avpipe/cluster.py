@@ -5,11 +5,12 @@ already runs is used as it is. Every worker holds one child process (`avpipe.chi
 work, so native code that dies takes no worker with it. Only orders and outcomes travel.
 """
 
+import itertools
 import logging
 import queue
-import signal
 import tomllib
 from collections.abc import Mapping
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -103,29 +104,40 @@ class Pools:
         cpu_workers: what `--workers` says; 0: one per core.
 
     Raises:
-        UsageError: a scheduler that has no worker for a pool that is needed.
+        UsageError: the scheduler cannot be reached, or has no worker for a pool that is needed.
     """
 
     def __init__(self, profile: Profile, needs: Mapping[Pool, int], cpu_workers: int = 0) -> None:
-        self._profile = profile
+        _configure_dask()
+        self.slots: dict[Pool, int] = {}
+        """Pool -> workers."""
         self.results: queue.SimpleQueue[tuple[Any, Outcome]] = queue.SimpleQueue()
         """(tag, outcome) of every order that ended."""
-        _configure_dask()
+        self._tickets = itertools.count()
+        self._client: Any = None
+        self._cluster: Any = None
+        try:
+            self._connect(profile, needs, cpu_workers)
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self, profile: Profile, needs: Mapping[Pool, int], cpu_workers: int) -> None:
         from distributed import Client
 
-        self._cluster: Any = None
         if profile.address is None:
             sizes = profile.sizes(cpu_workers)
             self.slots = {p: min(sizes[p], n) for p, n in needs.items() if sizes[p]}
             self._cluster = _start(self.slots)
-            self._client = Client(self._cluster)
+            self._client = Client(self._cluster, set_as_default=False)
         else:
-            self._client = Client(profile.address, timeout=10)
-            self.slots = _offered(self._client)
-        self._client.register_plugin(_child_plugin())
+            try:
+                self._client = Client(profile.address, timeout=10, set_as_default=False)
+            except (OSError, ValueError) as error:
+                raise UsageError(f"no Dask scheduler answers at {profile.address}") from error
+            self.refresh()
         missing = [p for p in needs if p != "gpu" and not self.slots.get(p)]
         if missing:
-            self.close()
             raise UsageError(
                 f"{profile.name}: no worker offers {', '.join(missing)}; start one with"
                 f' `dask worker {profile.address} --nthreads 1 --resources "{missing[0]}=1"`'
@@ -137,24 +149,30 @@ class Pools:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def refresh(self) -> None:
+        """Counts the workers of a scheduler that was running before: they come and go."""
+        if self._cluster is None:
+            self.slots = _offered(self._client)
+
     def submit(self, pool: Pool, order: Order, tag: Any) -> None:
         """Sends an order to a worker of the pool; `results` gets (tag, outcome)."""
+        from avpipe.worker import perform
+
         future = self._client.submit(
-            _perform,
+            perform,
             order,
             pure=False,
             resources={pool: 1},
-            key=f"{order.stage}-{order.key}-{id(tag)}",
+            key=f"{order.stage}-{order.key}-{next(self._tickets)}-{self._client.id}",
         )
         future.add_done_callback(lambda f: self.results.put((tag, _outcome(f))))
 
     def close(self) -> None:
         """Ends the workers that were started here, and what they are doing."""
-        with suppress(TimeoutError, OSError):
-            self._client.close(timeout=5)
-        if self._cluster is not None:
-            with suppress(TimeoutError, OSError):
-                self._cluster.close(timeout=10)
+        for what, seconds in ((self._client, 5), (self._cluster, 10)):
+            if what is not None:
+                with suppress(TimeoutError, OSError):
+                    what.close(timeout=seconds)
 
 
 def _configure_dask() -> None:
@@ -163,14 +181,20 @@ def _configure_dask() -> None:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     dask.config.set(
         {
-            # a worker that dies twice with one task in flight: the task is to blame
-            "distributed.scheduler.allowed-failures": 1,
+            # every death of a worker is told at once; what follows is for `avpipe.verdict`
+            "distributed.scheduler.allowed-failures": 0,
             "distributed.scheduler.worker-ttl": None,
+            "distributed.scheduler.work-stealing": False,
             "distributed.worker.memory.target": False,
             "distributed.worker.memory.spill": False,
             "distributed.worker.memory.pause": False,
             "distributed.worker.memory.terminate": False,
-            "logging.distributed": "critical",
+            # a worker reads its logging level when it imports distributed, before all else
+            "distributed.nanny.pre-spawn-environ": {
+                "DASK_LOGGING__DISTRIBUTED": "critical",
+                "OMP_NUM_THREADS": "1",
+                "OPENBLAS_NUM_THREADS": "1",
+            },
         }
     )
 
@@ -178,40 +202,29 @@ def _configure_dask() -> None:
 def _start(slots: Mapping[Pool, int]) -> Any:
     from distributed import Nanny, Scheduler, SpecCluster
 
+    from avpipe.worker import LocalWorker
+
     gpus = visible_gpus()
-    specs = {}
+    here = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "dashboard": False}
+    workers = {}
     for pool, count in slots.items():
         for i in range(count):
-            env = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-            if pool == "gpu":
-                env["CUDA_VISIBLE_DEVICES"] = gpus[i % len(gpus)]
-            specs[f"{pool}-{i}"] = {
+            workers[f"{pool}-{i}"] = {
                 "cls": Nanny,
                 "options": {
+                    **here,
                     "nthreads": 1,
                     "resources": {pool: 1},
-                    "env": env,
+                    "env": {"CUDA_VISIBLE_DEVICES": gpus[i % len(gpus)]} if pool == "gpu" else {},
                     "memory_limit": 0,
-                    "silence_logs": logging.CRITICAL,
-                    "dashboard": False,
-                    "host": "127.0.0.1",
+                    "plugins": [LocalWorker()],
                 },
             }
-    interrupt = signal.getsignal(signal.SIGINT)
-    with suppress(ValueError):  # only the main thread may set handlers
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is for the driver
-    try:
-        return SpecCluster(
-            workers=specs,
-            scheduler={
-                "cls": Scheduler,
-                "options": {"dashboard": False, "host": "127.0.0.1", "port": 0},
-            },
-            silence_logs=logging.CRITICAL,
-        )
-    finally:
-        with suppress(ValueError):
-            signal.signal(signal.SIGINT, interrupt)
+    return SpecCluster(
+        workers=workers,
+        scheduler={"cls": Scheduler, "options": {**here, "port": 0}},
+        silence_logs=logging.CRITICAL,
+    )
 
 
 def _offered(client: Any) -> dict[Pool, int]:
@@ -223,38 +236,17 @@ def _offered(client: Any) -> dict[Pool, int]:
     }
 
 
-def _child_plugin() -> Any:
-    from distributed import WorkerPlugin
-
-    from avpipe.child import Child
-
-    class ChildPlugin(WorkerPlugin):
-        """Gives a worker its child process, and ends it with the worker."""
-
-        name = "avpipe-child"
-
-        def setup(self, worker: Any) -> None:
-            worker.avpipe_child = Child()
-
-        def teardown(self, worker: Any) -> None:
-            worker.avpipe_child.close()
-
-    return ChildPlugin()
-
-
-def _perform(order: Order) -> Outcome:
-    from distributed import get_worker
-
-    worker: Any = get_worker()
-    outcome: Outcome = worker.avpipe_child.perform(order)
-    return replace(outcome, worker=str(worker.name))
-
-
 def _outcome(future: Any) -> Outcome:
-    if future.status == "finished":
-        outcome: Outcome = future.result()
-        return outcome
-    return Outcome(
-        failure=FailureClass.CRASHED,
-        message=f"the worker died ({future.status}): {future.exception()}",
-    )
+    """The outcome of a future, whatever became of it. An empty one: the order was not done."""
+    from distributed import KilledWorker
+
+    try:
+        error = future.exception()
+        if error is None:
+            outcome: Outcome = future.result()
+            return outcome
+    except (CancelledError, TimeoutError, OSError):
+        return Outcome(message="the connection to the Dask scheduler was lost")
+    if isinstance(error, KilledWorker):
+        return Outcome(failure=FailureClass.CRASHED, message="its worker died", died=True)
+    return Outcome(message=f"a worker cannot work: {type(error).__name__}: {error}", stop=True)

@@ -4,26 +4,51 @@
             \\-> audio -----------^             +-> pack -> shards
                           detect -> interpolate +
 
+    video -> frames, video + detect -> faces, mouths, download -> stems: fields of some datasets
+
 `LINE` lists the stages so that each stands after what it reads (their NEEDS); `line` resolves it
 for one dataset: which stages its fields need, with which parameters, programs and models.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from avpipe import stages
+from avpipe import detectors, stages
 from avpipe.config import configure, key_parameters
 from avpipe.errors import UsageError
+from avpipe.limits import MediaLimits, TaskLimits, read_limits
 from avpipe.manifest import Manifest
 from avpipe.stages import Pool
 from avpipe.store import canonical, sha256_text
 from avpipe.types import Recording
 
-LINE = ("download", "video", "audio", "detect", "segment", "interpolate")
+LINE = (
+    "download",
+    "video",
+    "audio",
+    "stems",
+    "frames",
+    "detect",
+    "segment",
+    "interpolate",
+    "faces",
+    "mouths",
+)
 
-FIELDS = {"audio": "audio", "skeleton": "interpolate", "face_landmarks": "interpolate"}
+FIELDS = {
+    "audio": "audio",
+    "stems": "stems",
+    "frames": "frames",
+    "skeleton": "interpolate",
+    "face_landmarks": "interpolate",
+    "faces": "faces",
+    "mouths": "mouths",
+}
 """Field of a dataset -> the stage whose artifact it is packed from."""
+
+OF_FACES = {"face_landmarks", "faces", "mouths"}
+"""Fields for which the detector has to look for faces."""
 
 Settings = Mapping[str, Mapping[str, Any]]
 """stage -> parameters that override the manifest's, as `--set stage.param=value` gives them."""
@@ -62,7 +87,8 @@ class Node:
         if getattr(self.config, "source", None) == "given":
             given["start_seconds"] = repr(recording.start_seconds)
             given["stop_seconds"] = repr(recording.stop_seconds)
-        return given
+        columns = getattr(stages.load(self.name), "COLUMNS", ())
+        return given | {name: recording.extra.get(name, "") for name in columns}
 
     def _text(self, recording: Recording, dataset: str, digests: Mapping[str, str]) -> str:
         # canonical JSON of {"inputs": ..., **identity}, its constant part spelled once
@@ -87,43 +113,89 @@ def line(
     """
     settings = settings or {}
     for stage in settings:
-        if stage not in LINE:
-            raise UsageError(f"unknown stage {stage!r} in --set; there are {', '.join(LINE)}")
-    configs = {name: _config(name, manifest, settings.get(name, {})) for name in LINE}
-    needed = _needed(tuple(wanted or manifest.fields), configs)
-    return tuple(_node(name, configs[name], needed) for name in LINE if name in needed)
-
-
-def _needed(wanted: tuple[str, ...], configs: Mapping[str, Any]) -> set[str]:
+        if stage not in (*LINE, "limits"):
+            raise UsageError(
+                f"unknown stage {stage!r} in --set; there are {', '.join(LINE)}, and limits"
+            )
+    manifest = with_grid(manifest, settings)
+    wanted = tuple(wanted or manifest.fields)
     for name in wanted:
         if name not in FIELDS:
             raise UsageError(f"unknown field {name!r}; there are {', '.join(FIELDS)}")
+    faces = not OF_FACES.isdisjoint(wanted)
+    media, _ = limits(manifest, settings)
+    configs = {name: _config(name, manifest, settings.get(name, {}), media, faces) for name in LINE}
     needed = {FIELDS[name] for name in wanted} | {"segment"}
-    for stage in reversed(LINE):
-        if stage in needed:
-            needs = set(stages.load(stage).NEEDS)
-            if stage == "segment" and configs["segment"].source != "hands":
-                needs.discard("detect")
-            needed |= needs
-    return needed
+    for name in reversed(LINE):
+        if name in needed:
+            needed.update(_needs(name, configs[name]))
+    return tuple(_node(name, configs[name], needed) for name in LINE if name in needed)
 
 
-def _config(name: str, manifest: Manifest, settings: Mapping[str, Any]) -> Any:
+def with_grid(manifest: Manifest, settings: Settings) -> Manifest:
+    """The manifest with the `fps` and `sample_rate` that the settings of any stage give: they are
+    one for the whole dataset.
+
+    Raises:
+        UsageError: two stages are given different ones.
+    """
+    for name in ("fps", "sample_rate"):
+        given = {table[name] for table in settings.values() if name in table}
+        if len(given) > 1:
+            raise UsageError(f"{name} is one for all stages, not {sorted(given)}")
+        if given:
+            manifest = replace(manifest, **{name: given.pop()})
+    return manifest
+
+
+def limits(manifest: Manifest, settings: Settings) -> tuple[MediaLimits, TaskLimits]:
+    """The limits of the manifest, with what the settings say of `limits` over them."""
+    table = {**manifest.table("limits"), **settings.get("limits", {})}
+    return read_limits(table, f"{manifest.name} [limits]")
+
+
+def upstream(stage: str) -> set[str]:
+    """The stage and everything that feeds it."""
+    return {stage}.union(*(upstream(name) for name in stages.load(stage).NEEDS))
+
+
+def _needs(name: str, config: Any) -> tuple[str, ...]:
+    """What a stage reads; segments that are not searched for need no keypoints."""
+    needs = stages.load(name).NEEDS
+    searched = name != "segment" or config.source == "hands"
+    return needs if searched else tuple(n for n in needs if n != "detect")
+
+
+def _config(
+    name: str, manifest: Manifest, settings: Mapping[str, Any], media: MediaLimits, faces: bool
+) -> Any:
     config = stages.load(name).Config
     of_dataset = {
         "fps": manifest.fps,
         "sample_rate": manifest.sample_rate,
         "allow_missing": name in manifest.allow_missing,
+        "limits": media,
+        "licence": manifest.licence,
+        "require_licence": manifest.require_licence,
     }
     known = {f.name for f in fields(config)}
-    values = {key: value for key, value in of_dataset.items() if key in known}
-    values |= manifest.table(name)
-    return configure(config, values | dict(settings), f"{manifest.name} [{name}]")
+    values: dict[str, Any] = {key: value for key, value in of_dataset.items() if key in known}
+    values |= {**manifest.table(name), **settings}
+    if name == "detect" and faces:
+        detector = values.get("detector", config.detector)
+        values["options"] = _with_faces(detector) | values.get("options", {})
+    return configure(config, values, f"{manifest.name} [{name}]")
+
+
+def _with_faces(detector: str) -> dict[str, Any]:
+    """The option that makes a detector look for faces; none if it always does."""
+    options = {f.name for f in fields(detectors.module(detector).Config)}
+    return {"faces": True} if "faces" in options else {}
 
 
 def _node(name: str, config: Any, needed: set[str]) -> Node:
     stage = stages.load(name)
-    needs = tuple(n for n in stage.NEEDS if n in needed)
+    needs = tuple(n for n in _needs(name, config) if n in needed)
     identity: dict[str, Any] = {"stage": name}
     if needs:
         identity |= {
@@ -131,4 +203,6 @@ def _node(name: str, config: Any, needed: set[str]) -> Node:
             "parameters": key_parameters(config),
             "tool": stage.tool(config),
         }
-    return Node(name, needs, stage.POOL, config, identity, canonical(identity)[1:])
+    uses_gpu = getattr(stage, "uses_gpu", None)
+    pool: Pool = "cpu" if uses_gpu is not None and not uses_gpu(config) else stage.POOL
+    return Node(name, needs, pool, config, identity, canonical(identity)[1:])

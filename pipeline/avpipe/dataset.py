@@ -4,6 +4,7 @@ Clips are the rows of `index.parquet`, in its order. Shards are opened when they
 stay open, per process; a Dataset pickles to its path and works in forked and spawned workers.
 """
 
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from avpipe.shards.layout import kind
 from avpipe.shards.publish import has_digest, locate
 from avpipe.shards.reader import OpenShards
 from avpipe.timegrid import sample_count, sample_range
-from avpipe.types import Clip, Float32, Keypoints, Segment, Topology
+from avpipe.types import Clip, Float32, Segment, Topology
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,13 +102,20 @@ class Dataset:
         """Frames of clip `i`, counted in its recording."""
         return Segment(self._columns["start_frame"][i], self._columns["stop_frame"][i])
 
-    def clip(self, i: int, start_frame: int = 0, frames: int | None = None) -> Clip:
+    def clip(
+        self,
+        i: int,
+        start_frame: int = 0,
+        frames: int | None = None,
+        fields: Collection[str] | None = None,
+    ) -> Clip:
         """A clip, or a window of it; only what is asked for is read.
 
         Args:
             i: row of `index`.
             start_frame: first frame of the window, counted in the clip.
             frames: length of the window; None: to the clip's end.
+            fields: which of the dataset's fields to read; None: all.
 
         Raises:
             IndexError: there is no such clip.
@@ -121,30 +129,41 @@ class Dataset:
                 f"frames [{start_frame}, {stop_frame}) of clip {i}: it has {len(whole)} frames"
             )
         window = Segment(start_frame, stop_frame)
+        shown = Segment(whole.start + start_frame, whole.start + stop_frame)
         audio: Float32 | None = None
-        keypoints: dict[str, Keypoints] = {}
+        found: dict[str, Any] = {}
         for field in filter(None, row["fields"].split(",")):
+            if fields is not None and field not in fields:
+                continue
             shard = self._shards[shard_name(field, row["shard"])]
-            if kind(field) == "audio":
-                total = sample_count(len(whole), self.fps, self.sample_rate)
-                start, stop = sample_range(window, self.fps, self.sample_rate, total)
-                first = row["sample_start"]
-                audio = shard.audio(row["recording"], first + start, first + stop)
-            else:
-                first = row["row_start"]
-                keypoints[field] = shard.keypoints(
-                    row["recording"], first + start_frame, first + stop_frame
-                )
+            match kind(field):
+                case "audio":
+                    audio = shard.audio(row["recording"], *self._samples(row, whole, window))
+                case "stems":
+                    found[field] = shard.stems(row["recording"], *self._samples(row, whole, window))
+                case "keypoints":
+                    first = row["row_start"]
+                    found[field] = shard.keypoints(
+                        row["recording"], first + start_frame, first + stop_frame
+                    )
+                case _:
+                    found[field] = shard.images(row["recording"], whole, shown)
         return Clip(
             recording=row["recording"],
             category=row["category"],
-            segment=Segment(whole.start + start_frame, whole.start + stop_frame),
+            segment=shown,
             fps=self.fps,
             sample_rate=self.sample_rate,
             audio=audio,
-            keypoints=keypoints.pop("skeleton", None),
-            fields=keypoints,
+            keypoints=found.pop("skeleton", None),
+            fields=found,
         )
+
+    def _samples(self, row: dict[str, Any], whole: Segment, window: Segment) -> tuple[int, int]:
+        """Rows of a window's samples: half-open."""
+        total = sample_count(len(whole), self.fps, self.sample_rate)
+        start, stop = sample_range(window, self.fps, self.sample_rate, total)
+        return row["sample_start"] + start, row["sample_start"] + stop
 
     def torch(self, seconds: float = 6.0, mix: int = 2, seed: int = 0) -> "Mixtures":
         """A torch Dataset of mixtures of `mix` clips and their sources: see `avpipe.mixtures`."""

@@ -5,6 +5,7 @@ What can be expected of a recording (a dead video, a corrupt file) is `Recording
 catches it at one place, writes it into the ledger and goes on.
 """
 
+import errno
 from enum import StrEnum
 
 
@@ -30,6 +31,15 @@ class DatasetError(AvpipeError):
 
 class Locked(AvpipeError):
     """Another build holds this output folder; the text names it."""
+
+
+class Interrupted(AvpipeError):
+    """The work had to end early (a signal, a full disk); nothing is lost, run it again."""
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error is that of a full disk."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class FailureClass(StrEnum):

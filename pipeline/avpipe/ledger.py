@@ -8,33 +8,37 @@ logs every attempt. `avpipe repair` makes it anew from the sidecars.
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from avpipe.errors import DatasetError
+from avpipe.errors import DatasetError, Interrupted
 from avpipe.store import Artifact, canonical
 
 FILE = "ledger.sqlite"
 
+_VERSION = 1
+"""Of the tables: raised when they change; `repair` makes the ledger of an older version anew."""
+
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS identity (
+CREATE TABLE identity (
   id INTEGER PRIMARY KEY, document TEXT NOT NULL UNIQUE);
-CREATE TABLE IF NOT EXISTS artifact (
+CREATE TABLE artifact (
   stage TEXT, key TEXT, digest TEXT NOT NULL, bytes INTEGER NOT NULL,
   identity INTEGER NOT NULL, inputs TEXT NOT NULL, facts TEXT NOT NULL,
   PRIMARY KEY (stage, key)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS current (
+CREATE TABLE current (
   recording TEXT, stage TEXT, key TEXT NOT NULL,
   PRIMARY KEY (recording, stage)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS complete (
+CREATE TABLE complete (
   recording TEXT PRIMARY KEY, summary TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS failure (
+CREATE TABLE failure (
   recording TEXT, stage TEXT, key TEXT NOT NULL, source TEXT, class TEXT NOT NULL,
-  message TEXT NOT NULL, permanent INTEGER NOT NULL, attempts INTEGER NOT NULL, time REAL NOT NULL,
+  message TEXT NOT NULL, permanent INTEGER NOT NULL, attempts INTEGER NOT NULL,
+  deaths INTEGER NOT NULL, time REAL NOT NULL,
   PRIMARY KEY (recording, stage)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS attempt (
+CREATE TABLE attempt (
   id INTEGER PRIMARY KEY, recording TEXT NOT NULL, stage TEXT NOT NULL, key TEXT NOT NULL,
   status TEXT NOT NULL, class TEXT, message TEXT, permanent INTEGER, number INTEGER NOT NULL,
   seconds REAL NOT NULL, bytes INTEGER NOT NULL, worker TEXT NOT NULL, time REAL NOT NULL);
@@ -55,6 +59,9 @@ class Failure:
     message: str
     permanent: bool
     attempts: int
+    """How often it was tried."""
+    deaths: int = 0
+    """How often the process that tried died."""
 
     def as_json(self) -> dict[str, Any]:
         """The row of `--json`."""
@@ -81,6 +88,15 @@ class Attempt:
     worker: str
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What the runs of a stage took on average."""
+
+    runs: int
+    seconds: float
+    bytes: float
+
+
 class Ledger:
     """One dataset's ledger.
 
@@ -98,26 +114,52 @@ class Ledger:
             if write:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._db = sqlite3.connect(path, timeout=30)
-                self._db.executescript(_SCHEMA)
             else:
                 self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-                self._db.execute("SELECT count(*) FROM current")
+            self._prepare(write)
         except sqlite3.DatabaseError as error:
-            raise DatasetError(
-                f"{path}: not a readable ledger ({error}); `avpipe repair {path.parent}` makes it "
-                "anew from the artifacts"
-            ) from error
+            raise self._unreadable(str(error)) from error
+
+    def _prepare(self, write: bool) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        empty = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        if write and empty:
+            self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+        elif version != _VERSION:
+            self._db.close()
+            raise self._unreadable(f"its version is {version}, not {_VERSION}")
+
+    def _unreadable(self, reason: str) -> DatasetError:
+        return DatasetError(
+            f"{self.path}: not a readable ledger ({reason}); `avpipe repair {self.path.parent}`"
+            " makes it anew from the artifacts"
+        )
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        """Closes; what SQLite has to say in the meantime is said in one line.
+
+        Raises:
+            DatasetError: the file is damaged.
+            Interrupted: it cannot be written now (a full disk, a long lock).
+        """
+        try:
+            self.close()
+        except sqlite3.DatabaseError as closing:
+            error = error or closing
+        if isinstance(error, sqlite3.OperationalError):
+            raise Interrupted(f"{self.path} cannot be written: {error}; run again") from error
+        if isinstance(error, sqlite3.DatabaseError):
+            raise self._unreadable(str(error)) from error
 
     def close(self) -> None:
         """Commits and closes."""
-        self._db.commit()
-        self._db.close()
+        try:
+            self._db.commit()
+        finally:
+            self._db.close()
 
     def commit(self) -> None:
         """Makes what was written durable; the build calls it now and then, not for every row."""
@@ -163,7 +205,7 @@ class Ledger:
     def failed(self, failure: Failure) -> None:
         """Notes the failure that stands for the recording at the stage."""
         self._db.execute(
-            "INSERT OR REPLACE INTO failure VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO failure VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 failure.recording,
                 failure.stage,
@@ -173,6 +215,7 @@ class Ledger:
                 failure.message,
                 failure.permanent,
                 failure.attempts,
+                failure.deaths,
                 time.time(),
             ),
         )
@@ -239,14 +282,13 @@ class Ledger:
 
     def failures(self) -> list[Failure]:
         """All failures that stand, in the order of recording and stage."""
+        rows = self._db.execute(
+            "SELECT recording, stage, key, source, class, message, permanent, attempts, deaths"
+            " FROM failure ORDER BY recording, stage"
+        )
         return [
-            Failure(recording, stage, key, source, failure, message, bool(permanent), attempts)
-            for recording, stage, key, source, failure, message, permanent, attempts in (
-                self._db.execute(
-                    "SELECT recording, stage, key, source, class, message, permanent, attempts"
-                    " FROM failure ORDER BY recording, stage"
-                )
-            )
+            Failure(recording, stage, key, source, kind, message, bool(permanent), tries, deaths)
+            for recording, stage, key, source, kind, message, permanent, tries, deaths in rows
         ]
 
     def attempts(self, recording: str) -> list[dict[str, Any]]:
@@ -257,15 +299,13 @@ class Ledger:
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
-    def rates(self) -> dict[str, tuple[int, float]]:
-        """stage -> (successful runs, their mean seconds), from the log."""
-        return {
-            stage: (count, seconds)
-            for stage, count, seconds in self._db.execute(
-                "SELECT stage, count(*), avg(seconds) FROM attempt WHERE status = 'done'"
-                " GROUP BY stage"
-            )
-        }
+    def rates(self) -> dict[str, Rate]:
+        """Stage -> what its successful runs took, from the log."""
+        rows = self._db.execute(
+            "SELECT stage, count(*), avg(seconds), avg(bytes) FROM attempt WHERE status = 'done'"
+            " GROUP BY stage"
+        )
+        return {stage: Rate(*values) for stage, *values in rows}
 
     def counts(self) -> dict[str, int]:
         """stage -> recordings that have an artifact there."""
@@ -275,11 +315,51 @@ class Ledger:
         """Drops artifacts (stage, key) that are gone from the store."""
         self._db.executemany("DELETE FROM artifact WHERE stage = ? AND key = ?", artifacts)
 
+    def describe(self, stage: str, key: str, facts: Mapping[str, Any]) -> None:
+        """Replaces what is said of an artifact."""
+        self._db.execute(
+            "UPDATE artifact SET facts = ? WHERE stage = ? AND key = ?",
+            (canonical(facts), stage, key),
+        )
+
+    def made_for(self, recording: str) -> set[tuple[str, str]]:
+        """(stage, key) of all that the recording has, had or was tried to make."""
+        return set(
+            self._db.execute(
+                "SELECT stage, key FROM current WHERE recording = :id"
+                " UNION SELECT stage, key FROM attempt WHERE recording = :id"
+                " UNION SELECT stage, key FROM artifact"
+                " WHERE json_extract(facts, '$.recording') = :id",
+                {"id": recording},
+            )
+        )
+
+    def forget_recordings(self, recordings: Iterable[str]) -> None:
+        """Deletes every row of recordings, and overwrites where they were in the file."""
+        self._db.execute("PRAGMA secure_delete = ON")
+        for recording in recordings:
+            for table in ("current", "complete", "failure", "attempt"):
+                self._db.execute(f"DELETE FROM {table} WHERE recording = ?", (recording,))
+
+    def mentions(self, recording: str) -> bool:
+        """Whether any row is of a recording."""
+        tables = ("current", "complete", "failure", "attempt")
+        return any(
+            self._db.execute(
+                f"SELECT 1 FROM {t} WHERE recording = ? LIMIT 1", (recording,)
+            ).fetchone()
+            for t in tables
+        )
+
     def problems(self) -> list[str]:
         """What SQLite's own check finds."""
-        rows = self._db.execute("PRAGMA integrity_check").fetchall()
+        try:
+            rows = self._db.execute("PRAGMA integrity_check").fetchall()
+        except sqlite3.DatabaseError as error:
+            return [str(error)]
         return [str(row[0]) for row in rows if row[0] != "ok"]
 
-    def known(self) -> Iterator[tuple[str, str]]:
-        """(stage, key) of every artifact in the ledger."""
-        yield from self._db.execute("SELECT stage, key FROM artifact")
+    def known(self) -> dict[tuple[str, str], str]:
+        """(stage, key) of every artifact in the ledger -> its content digest."""
+        rows = self._db.execute("SELECT stage, key, digest FROM artifact")
+        return {(stage, key): digest for stage, key, digest in rows}

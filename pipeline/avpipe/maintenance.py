@@ -1,15 +1,19 @@
 """Keeping a dataset's folder in order: verify, repair, gc.
 
-`verify` recomputes every digest of artifacts and shards. `repair` makes the ledger anew from the
-sidecars and removes artifacts that are damaged, so that the next build makes them again. `gc`
-removes what no recording refers to any more (the outputs of older detectors and parameters).
+`verify` recomputes every digest of artifacts and shards. `repair` removes what is damaged, so that
+the next build makes it again, and makes the ledger agree with what is there. `gc` removes what no
+recording refers to any more (the outputs of older detectors and parameters).
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from avpipe import packing
+from avpipe.errors import AvpipeError, DatasetError
 from avpipe.ledger import FILE, Ledger
 from avpipe.lock import exclusive
 from avpipe.plan import restore
@@ -46,18 +50,34 @@ def verify(out: Path) -> Verified:
         problems += [{"path": path, "problem": text} for text in store.problems(stage, key)]
     if (out / FILE).exists():
         checked += 1
-        problems += [{"path": FILE, "problem": text} for text in _ledger_problems(out, store)]
+        found = _ledger_problems(out / FILE, store), _ledger_differences(out / FILE, store)
+        problems += [{"path": FILE, "problem": text} for text in chain(*found)]
     return Verified(checked, tuple(problems))
 
 
-def _ledger_problems(out: Path, store: Store) -> Iterator[str]:
-    with Ledger(out / FILE) as ledger:
-        yield from ledger.problems()
-        known = set(ledger.known())
-    there = set(store.artifacts())
-    for what, keys in (("lists", known - there), ("does not list", there - known)):
-        if keys:
-            yield f"{what} {len(keys)} artifacts that are{'' if what[0] == 'd' else ' not'} there"
+def _ledger_problems(path: Path, store: Store) -> Iterator[str]:
+    """What is wrong with a ledger itself: it has to be made anew."""
+    try:
+        with Ledger(path) as ledger:
+            yield from ledger.problems()
+            known = ledger.known()
+    except DatasetError as error:
+        yield str(error)
+        return
+    for stage, key in known.keys() & set(store.artifacts()):
+        with suppress(AvpipeError):  # a sidecar that cannot be read is a problem of its own
+            if store.read(stage, key).digest != known[stage, key]:
+                yield f"has another digest for {stage} {key[:12]}… than its sidecar"
+
+
+def _ledger_differences(path: Path, store: Store) -> Iterator[str]:
+    """How a sound ledger differs from what is there: the next build sees to that."""
+    with suppress(DatasetError), Ledger(path) as ledger:
+        known, there = set(ledger.known()), set(store.artifacts())
+        if known - there:
+            yield f"lists {len(known - there)} artifacts that are not there"
+        if there - known:
+            yield f"does not list {len(there - known)} artifacts that are there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +87,17 @@ class Repaired:
     artifacts: int
     """Artifacts the ledger knows now."""
     removed: tuple[str, ...]
-    """Damaged artifacts that were removed; the next build makes them again."""
+    """Damaged artifacts and shards that were removed; the next build makes them again."""
 
 
 def repair(out: Path) -> Repaired:
-    """Removes damaged artifacts and makes the ledger anew from the sidecars of the others.
+    """Removes what is damaged, and makes the ledger agree with what is there.
 
-    The log of attempts and the failures begin anew too: permanent failures are tried once more.
+    A ledger that cannot be read is made anew from the sidecars and the index: what it knew of
+    attempts and failures is lost, and permanent failures are tried once more.
     """
+    from avpipe.shards import repair as repair_shards
+
     with exclusive(out):
         store = Store(out / "work")
         store.sweep()
@@ -83,16 +106,31 @@ def repair(out: Path) -> Repaired:
             if store.problems(stage, key):
                 removed.append(store.path(stage, key).relative_to(out).as_posix())
                 store.remove(stage, key)
-        new = out / f"{FILE}.new"
-        new.unlink(missing_ok=True)
-        count = 0
-        with Ledger(new, write=True) as ledger:
-            for stage, key in store.artifacts():
-                ledger.reached(restore(ledger, store, stage, key), stage, key)
-                count += 1
-        (out / f"{FILE}-journal").unlink(missing_ok=True)
-        new.replace(out / FILE)
-        return Repaired(count, tuple(removed))
+        if (out / FILE).exists() and any(_ledger_problems(out / FILE, store)):
+            _rebuild(out, store)
+        else:
+            _reconcile(out / FILE, store)
+        removed += repair_shards(out)
+        return Repaired(len(list(store.artifacts())), tuple(removed))
+
+
+def _reconcile(path: Path, store: Store) -> None:
+    with Ledger(path, write=True) as ledger:
+        known, there = set(ledger.known()), set(store.artifacts())
+        ledger.forget_artifacts(known - there)
+        for stage, key in sorted(there - known):
+            ledger.reached(restore(ledger, store, stage, key), stage, key)
+
+
+def _rebuild(out: Path, store: Store) -> None:
+    new = out / f"{FILE}.new"
+    new.unlink(missing_ok=True)
+    _reconcile(new, store)
+    with Ledger(new, write=True) as ledger, suppress(DatasetError):
+        for recording, summary in packing.published(out, store, ledger):
+            ledger.completed(recording, summary.as_json())
+    (out / f"{FILE}-journal").unlink(missing_ok=True)
+    new.replace(out / FILE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,8 @@ class Mixtures(torch.utils.data.Dataset[Item]):
     def _window(self, window: int, random: np.random.Generator) -> Clip:
         clip = int(self._clip_of[window])
         start = random.integers(len(self.dataset.segment(clip)) - self.frames + 1)
-        return self.dataset.clip(clip, start_frame=int(start), frames=self.frames)
+        fields = ("audio", "skeleton")
+        return self.dataset.clip(clip, start_frame=int(start), frames=self.frames, fields=fields)
 
     def _keypoints(self, clips: list[Clip]) -> Item:
         topology = self.dataset.topology

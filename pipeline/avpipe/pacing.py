@@ -1,7 +1,7 @@
 """How a build treats the hosts it downloads from: one pace for all workers, and a circuit breaker.
 
-Both are plain state machines over a clock that the caller reads (seconds, monotonic), so the
-driver asks before it submits a download, and tests need no waiting.
+Plain state machines over a clock that the caller reads (seconds, monotonic): the driver asks the
+`Gate`, which is both, before it submits a download.
 """
 
 import random
@@ -23,7 +23,7 @@ class PaceConfig:
     """Each interval is drawn from [1 - jitter, 1 + jitter] times its mean."""
     network_failures: int = 3
     """Recordings in a row that fail for the network before downloads pause."""
-    pause_seconds: float = 2.0
+    pause_seconds: float = 1.5
     """First pause after the network failed; each further one is twice as long."""
     blocked_pause_seconds: float = 60.0
     """First pause after a bot check or a 429 that names no time."""
@@ -46,11 +46,18 @@ class Pace:
 
     def started(self, locator: str, now: float) -> None:
         """A download from there starts now."""
-        host = _host(locator)
-        youtube = host == "youtu.be" or host.endswith("youtube.com")
-        mean = self._config.youtube_interval_seconds if youtube else self._config.interval_seconds
+        mean = interval_seconds(locator, self._config)
         spread = random.uniform(1 - self._config.jitter, 1 + self._config.jitter)
-        self._next[host] = now + mean * spread
+        self._next[_host(locator)] = now + mean * spread
+
+
+def interval_seconds(locator: str, config: PaceConfig) -> float:
+    """Mean time between the starts of two downloads from there."""
+    if "://" not in locator:
+        return 0.0
+    host = _host(locator)
+    youtube = host == "youtu.be" or f".{host}".endswith(".youtube.com")
+    return config.youtube_interval_seconds if youtube else config.interval_seconds
 
 
 def _host(locator: str) -> str:
@@ -111,3 +118,37 @@ class Breaker:
         if self._pauses > self._config.pauses or pause > self._config.longest_pause_seconds:
             self.broken = f"{failure.value}: {message}"
         self._until = now + pause
+
+
+class Gate:
+    """What every download of a build passes: the pace of its host, and the breaker."""
+
+    def __init__(self, config: PaceConfig) -> None:
+        self._pace, self._breaker = Pace(config), Breaker(config)
+
+    @property
+    def broken(self) -> str | None:
+        """Why no more is downloaded in this build, None while downloads may go on."""
+        return self._breaker.broken
+
+    def shut(self, reason: str) -> None:
+        """Ends the downloads of this build."""
+        self._breaker.broken = self._breaker.broken or reason
+
+    def enter(self, locator: str, now: float) -> bool:
+        """Whether a download from there may start now; if so, it counts as started."""
+        if self._breaker.wait_seconds(now) > 0 or self._pace.wait_seconds(locator, now) > 0:
+            return False
+        self._breaker.started()
+        self._pace.started(locator, now)
+        return True
+
+    def succeeded(self) -> None:
+        """A download worked."""
+        self._breaker.succeeded()
+
+    def failed(
+        self, failure: FailureClass, message: str, retry_after: float | None, now: float
+    ) -> None:
+        """A download failed."""
+        self._breaker.failed(failure, message, now, retry_after)

@@ -5,16 +5,26 @@ ledger: packing what has not changed opens no artifact.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from avpipe.dag import FIELDS
+from avpipe.dag import FIELDS, upstream
+from avpipe.errors import Interrupted, UsageError
 from avpipe.keypoints import topology
+from avpipe.ledger import Ledger
 from avpipe.manifest import Manifest
-from avpipe.shards import DatasetFacts, Member
+from avpipe.shards import DatasetFacts, Member, ShardJob, write_shard
+from avpipe.shards.catalogue import INDEX, read_catalogue
+from avpipe.shards.index import read_index
 from avpipe.store import Store, canonical, sha256_text
 from avpipe.types import Recording, Segment
+from avpipe.walk import Complete
+
+MEDIA = ("frames", "faces", "mouths", "stems")
+"""Fields whose artifact is `<field>.json` and what it says is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +35,8 @@ class Summary:
     """Stage -> key of its artifact."""
     digests: Mapping[str, str]
     """Stage -> content digest of its artifact."""
+    grid: tuple[float, int]
+    """Frames per second and sample rate of what it was made with."""
     frames: int
     """T."""
     segments: tuple[tuple[int, int], ...]
@@ -34,6 +46,11 @@ class Summary:
     """Keypoint field it has -> topology."""
     audio: bool
     detector: Mapping[str, Any]
+    """Identity of what found the keypoints."""
+    media: Mapping[str, Mapping[str, Any]]
+    """Field of images or stems that it has -> what its artifact says of itself."""
+    stale: tuple[str, ...] = ()
+    """Stages that were frozen: their artifacts are not what the line would have made."""
 
     def as_json(self) -> dict[str, Any]:
         """For the ledger."""
@@ -43,13 +60,28 @@ class Summary:
     def from_json(cls, value: Mapping[str, Any]) -> "Summary":
         """From the ledger."""
         segments = tuple((start, stop) for start, stop in value["segments"])
-        return cls(**{**value, "segments": segments})
+        return cls(
+            **{
+                **value,
+                "grid": tuple(value["grid"]),
+                "segments": segments,
+                "stale": tuple(value["stale"]),
+            }
+        )
+
+
+def detector(ledger: Ledger, keys: Mapping[str, str]) -> Mapping[str, Any]:
+    """Identity of the detector whose keypoints a recording has; empty without keypoints."""
+    identity = ledger.identity("detect", keys["detect"]) if "detect" in keys else None
+    tool: Mapping[str, Any] = identity["tool"] if identity else {}
+    return tool
 
 
 def summarise(
-    store: Store, keys: Mapping[str, str], digests: Mapping[str, str], detector: Mapping[str, Any]
+    store: Store, complete: Complete, grid: tuple[float, int], detector: Mapping[str, Any]
 ) -> Summary:
     """Reads what the artifacts of a finished recording say of themselves."""
+    keys = complete.keys
 
     def read(stage: str, file: str) -> dict[str, Any]:
         if stage not in keys:
@@ -61,14 +93,76 @@ def summarise(
     keypoints = read("interpolate", "interpolate.json")
     return Summary(
         dict(keys),
-        dict(digests),
+        dict(complete.digests),
+        grid,
         found["frames"],
         tuple((start, stop) for start, stop in found["segments"]),
         found["reason"],
         keypoints["fields"] if keypoints.get("present") else {},
         bool(read("audio", "audio.json").get("present")),
         detector,
+        {
+            name: facts
+            for name in MEDIA
+            if (facts := read(FIELDS[name], f"{name}.json")).get("present")
+        },
+        complete.stale,
     )
+
+
+def published(out: Path, store: Store, ledger: Ledger) -> Iterator[tuple[str, Summary]]:
+    """Recording -> what it contributed to the shards that are published, if its artifacts are
+    still there.
+
+    Raises:
+        DatasetError: the index or `MANIFEST.json` cannot be read.
+    """
+    catalogue = read_catalogue(out)
+    grid = float(catalogue.dataset["fps"]), int(catalogue.dataset["sample_rate"])
+    rows = read_index(out / INDEX).select(["recording", "keys"]).to_pylist()
+    for recording, text in {row["recording"]: row["keys"] for row in rows}.items():
+        keys = json.loads(text)
+        digests = {stage: ledger.digest(stage, key) for stage, key in keys.items()}
+        if all(digests.values()):
+            complete = Complete(keys, {s: d for s, d in digests.items() if d}, ())
+            yield recording, summarise(store, complete, grid, detector(ledger, keys))
+
+
+def write_until(
+    stopped: Callable[[], bool], jobs: Sequence[ShardJob]
+) -> Iterator[dict[str, int | str]]:
+    """Writes shards one after the other.
+
+    Raises:
+        Interrupted: the build was asked to stop; what is published stays as it was.
+    """
+    for job in jobs:
+        if stopped():
+            raise Interrupted("interrupted while packing")
+        yield write_shard(job)
+
+
+def check_grid(manifest: Manifest, summaries: Mapping[str, Summary]) -> None:
+    """One dataset, one time grid.
+
+    Raises:
+        UsageError: a recording that this build left out was made with another one.
+    """
+    grid = (manifest.fps, manifest.sample_rate)
+    for name, summary in summaries.items():
+        if summary.grid != grid:
+            raise UsageError(
+                f"{name} was built at {summary.grid[0]:g} fps and {summary.grid[1]} Hz, not at"
+                f" {grid[0]:g} fps and {grid[1]} Hz: build all recordings, without --ids or --limit"
+            )
+
+
+def _source(manifest: Manifest) -> str:
+    """The source as the manifest gives it: where a folder lies on this machine would make shards
+    differ that are the same."""
+    if manifest.source is None or manifest.source == "youtube" or "://" in manifest.source:
+        return manifest.source or ""
+    return Path(os.path.relpath(manifest.source, manifest.path.parent.resolve())).as_posix()
 
 
 def dataset_facts(
@@ -81,7 +175,7 @@ def dataset_facts(
         title=manifest.title,
         licence=manifest.licence,
         citation=manifest.citation,
-        source=manifest.source or "",
+        source=_source(manifest),
         fps=manifest.fps,
         sample_rate=manifest.sample_rate,
         fields=tuple(fields),
@@ -94,7 +188,9 @@ def member(store: Store, recording: Recording, fields: Sequence[str], summary: S
     stages = {
         name: FIELDS[name]
         for name in fields
-        if (summary.audio if name == "audio" else name in summary.topologies)
+        if (name == "audio" and summary.audio)
+        or name in summary.topologies
+        or name in summary.media
     }
     return Member(
         recording=recording,
@@ -107,4 +203,9 @@ def member(store: Store, recording: Recording, fields: Sequence[str], summary: S
         },
         keys=summary.keys,
         detector=summary.detector,
+        frozen={
+            name: tuple(s for s in summary.stale if s in upstream(stage) or s == "segment")
+            for name, stage in stages.items()
+        },
+        media=summary.media,
     )

@@ -6,14 +6,14 @@ what must run, outputs are not known yet: those steps *may* run.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from avpipe.dag import Node
 from avpipe.ledger import Failure, Ledger
-from avpipe.store import Store
+from avpipe.store import Artifact, Store
 from avpipe.types import Recording
 
 
@@ -39,6 +39,8 @@ class Step:
     """Content digest of what is reused."""
     reason: str | None = None
     """Why it runs."""
+    stale: bool = False
+    """What is reused is not what the stage would make now: it is frozen."""
     failure: Failure | None = None
     """What stands in its way."""
 
@@ -56,6 +58,13 @@ class StageCount:
     reuse: int = 0
     failed: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, status: Status, reason: str | None = None) -> None:
+        """Counts a recording."""
+        if status is not Status.BLOCKED:
+            setattr(self, status.value, getattr(self, status.value) + 1)
+        if reason is not None:
+            self.reasons[reason] += 1
 
     def as_json(self) -> dict[str, Any]:
         """As `--json` shows it."""
@@ -78,6 +87,7 @@ class Planner:
         ledger: its ledger, or None where there is none yet.
         sources: recording id -> where it is downloaded from, as it is remembered.
         retry_failed: also try again what failed permanently.
+        freeze: stages that are not run again where they have an output, however stale.
     """
 
     def __init__(
@@ -89,56 +99,63 @@ class Planner:
         sources: Mapping[str, str],
         *,
         retry_failed: bool = False,
+        freeze: Collection[str] = (),
     ) -> None:
-        self.dataset = dataset
         self.nodes = tuple(nodes)
         self.store = store
+        self._dataset, self._sources = dataset, sources
         self._ledger = ledger
-        self._sources = sources
-        self._retry_failed = retry_failed
+        self._retry_failed, self._freeze = retry_failed, freeze
         self._published = {node.name: store.keys(node.name) for node in self.nodes}
         self._current = ledger.current() if ledger else {}
         failures = ledger.failures() if ledger else []
         self._failures = {(f.recording, f.stage): f for f in failures}
 
-    def plan(self, recordings: Iterable[Recording]) -> Iterator[tuple[Recording, dict[str, Step]]]:
-        """The steps of each recording, stage by stage."""
-        for recording in recordings:
-            yield recording, self.steps(recording)
-
     def steps(self, recording: Recording) -> dict[str, Step]:
-        """What happens to a recording, as far as it can be known now."""
+        """What happens to a recording at every stage, as far as it can be known now."""
         steps: dict[str, Step] = {}
-        digests: dict[str, str] = {}
         for node in self.nodes:
-            step = self.step(recording, node, digests, steps)
-            steps[node.name] = step
-            if step.digest is not None:
-                digests[node.name] = step.digest
+            steps[node.name] = self.step(recording, node, steps)
         return steps
 
     def step(
         self,
         recording: Recording,
         node: Node,
-        digests: Mapping[str, str],
         before: Mapping[str, Step],
+        failed: Step | None = None,
     ) -> Step:
         """What happens at one stage.
 
         Args:
             recording: the recording.
             node: the stage.
-            digests: content digests of the artifacts that are there.
             before: steps of the stages before it.
+            failed: how the stage failed in this build, if it did; it stands for the same key.
         """
-        if any(before[n].status in (Status.FAILED, Status.BLOCKED) for n in node.needs):
-            return _BLOCKED
-        if any(n not in digests for n in node.needs):
+        step = self._fresh(recording, node, before, failed)
+        if node.name in self._freeze and step.status is not Status.REUSE:
+            known = self._current.get(recording.id, {}).get(node.name)
+            if known is not None and known[0] in self._published[node.name]:
+                digest = self._digest(recording, node, known[0])
+                return Step(Status.REUSE, known[0], digest, stale=True)
+        return step
+
+    def _fresh(
+        self, recording: Recording, node: Node, before: Mapping[str, Step], failed: Step | None
+    ) -> Step:
+        digests = {}
+        for name in node.needs:
+            if before[name].status in (Status.FAILED, Status.BLOCKED):
+                return _BLOCKED
+            digests[name] = before[name].digest
+        if None in digests.values():
             return _MAYBE
-        key = node.key(recording, self.dataset, digests)
+        key = self._key(recording, node, cast(dict[str, str], digests))
         if key in self._published[node.name]:
             return Step(Status.REUSE, key, self._digest(recording, node, key))
+        if failed is not None and failed.key == key:
+            return failed
         failure = self._failures.get((recording.id, node.name))
         if (
             failure is not None
@@ -150,9 +167,30 @@ class Planner:
             return Step(Status.RUN, key, reason="retry", failure=failure)
         return Step(Status.RUN, key, reason=self._reason(recording, node, key))
 
-    def published(self, stage: str, key: str) -> None:
+    def _key(self, recording: Recording, node: Node, digests: Mapping[str, str]) -> str:
+        key = node.key(recording, self._dataset, digests)
+        known = self._current.get(recording.id, {}).get(node.name)
+        return known[0] if known is not None and known[0] == key else key  # one string, not two
+
+    def inputs(
+        self, node: Node, recording: Recording, digests: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """What the key of a step holds beside the identity of its stage."""
+        return node.inputs(recording, self._dataset, digests)
+
+    def published(self, artifact: Artifact, recording: Recording) -> None:
         """Notes an artifact that came to be since the store was listed."""
-        self._published[stage].add(key)
+        self._published[artifact.stage].add(artifact.key)
+        current = self._current.setdefault(recording.id, {})
+        current[artifact.stage] = artifact.key, artifact.digest
+
+    def discard(self, stage: str, key: str) -> bool:
+        """Removes a damaged artifact, so that it is made again; False if that was done before."""
+        if key not in self._published[stage]:
+            return False
+        self._published[stage].discard(key)
+        self.store.remove(stage, key)
+        return True
 
     def source(self, node: Node, recording: Recording) -> str | None:
         """Where a recording is downloaded from: a failure there says nothing of another place."""
@@ -160,12 +198,14 @@ class Planner:
 
     def adopt(self, recording: Recording, node: Node, step: Step) -> None:
         """Tells the ledger of a reused artifact that it does not have for this recording yet."""
-        known = self._current.get(recording.id, {}).get(node.name)
-        if self._ledger is None or step.key is None or known == (step.key, step.digest):
+        current = self._current.setdefault(recording.id, {})
+        if step.key is None or current.get(node.name) == (step.key, step.digest):
             return
-        if self._ledger.digest(node.name, step.key) is None:
-            restore(self._ledger, self.store, node.name, step.key)
-        self._ledger.reached(recording.id, node.name, step.key)
+        current[node.name] = step.key, step.digest
+        if self._ledger is not None:
+            if self._ledger.digest(node.name, step.key) is None:
+                restore(self._ledger, self.store, node.name, step.key)
+            self._ledger.reached(recording.id, node.name, step.key)
 
     def _digest(self, recording: Recording, node: Node, key: str) -> str:
         known = self._current.get(recording.id, {}).get(node.name)

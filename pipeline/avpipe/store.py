@@ -157,6 +157,15 @@ class Store:
             raise AvpipeError(f"{path}: says {value.get('stage')} {value.get('key')}")
         return value
 
+    def describe(self, stage: str, key: str, facts: Mapping[str, Any]) -> None:
+        """Replaces what the sidecar of an artifact says of its making."""
+        path = self.path(stage, key) / PROVENANCE
+        value = self.provenance(stage, key) | {"facts": dict(facts)}
+        new = path.with_name(f".{PROVENANCE}")
+        new.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+        fsync(new)
+        new.replace(path)
+
     def read(self, stage: str, key: str) -> Artifact:
         """A published artifact, from its sidecar."""
         value = self.provenance(stage, key)

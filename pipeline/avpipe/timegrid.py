@@ -6,10 +6,12 @@ count of T frames is round(T * sample_rate / fps).
 """
 
 from fractions import Fraction
+from functools import lru_cache
 
 from avpipe.types import Segment
 
 
+@lru_cache
 def exact(rate: float | str | Fraction) -> Fraction:
     """A rate as a fraction: 25 -> 25, 29.97 -> 2997/100, "30000/1001" as it stands."""
     return Fraction(str(rate))
@@ -36,3 +38,9 @@ def sample_range(
     length = sample_count(len(segment), fps, sample_rate)
     start = min(sample_count(segment.start, fps, sample_rate), total_samples - length)
     return start, start + length
+
+
+def kept_range(segment: Segment, step: int) -> tuple[int, int]:
+    """Which of the frames 0, step, 2 * step, ... lie in a segment, as a half-open range of their
+    numbers 0, 1, 2, ...; it may be empty."""
+    return -(-segment.start // step), -(-segment.stop // step)

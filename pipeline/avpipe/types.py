@@ -161,6 +161,41 @@ class Keypoints:
 
 
 @dataclass(frozen=True, eq=False)
+class Stems:
+    """The sources of a mixture; `numpy.asarray(stems)` is their sound."""
+
+    names: tuple[str, ...]
+    """S names: the instruments, each once."""
+    audio: Float32
+    """(S, N) in the scale of the mixture."""
+
+    def __post_init__(self) -> None:
+        if self.audio.ndim != 2 or len(self.audio) != len(self.names):
+            raise AvpipeError(f"{len(self.names)} stems must be (S, N), not {self.audio.shape}")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(S, N)."""
+        return self.audio.shape[0], self.audio.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return f"Stems({', '.join(self.names)}, N={self.shape[1]})"
+
+    def __getitem__(self, name: str) -> Float32:
+        """(N,) the sound of a source."""
+        if name not in self.names:
+            raise AvpipeError(f"there is no stem {name!r}; there are {', '.join(self.names)}")
+        sound: Float32 = self.audio[self.names.index(name)]
+        return sound
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.asarray(self.audio, dtype)
+
+
+@dataclass(frozen=True, eq=False)
 class Clip:
     """A segment with its data."""
 
@@ -176,7 +211,8 @@ class Clip:
     keypoints: Keypoints | None = None
     """T frames, interpolated; None if the dataset holds none."""
     fields: Mapping[str, Any] = field(default_factory=dict)
-    """Further fields (`frames`, `mouths`, ...) by name."""
+    """Further fields by name: `frames`, `faces` and `mouths` are `avpipe.images.Images`, `stems`
+    are `Stems`, `face_landmarks` are `Keypoints`."""
 
     def __post_init__(self) -> None:
         from avpipe.timegrid import sample_count

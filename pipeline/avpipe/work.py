@@ -3,16 +3,16 @@
 An `Order` travels to the worker, an `Outcome` back: names, keys and digests, never data.
 """
 
-import errno
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from avpipe import stages
-from avpipe.errors import AvpipeError, FailureClass, RecordingFailed
+from avpipe.errors import FailureClass, RecordingFailed, ToolMissing, UsageError, is_full
+from avpipe.limits import TaskLimits
 from avpipe.store import Artifact, Store
 from avpipe.types import Recording
 
@@ -32,10 +32,8 @@ class Order:
     config: Any
     artifacts: Mapping[str, str]
     """Stage that feeds this one -> key of its artifact."""
-    seconds: float
-    """Wall-clock limit."""
-    memory_bytes: int
-    """Limit of the child's and its children's resident memory."""
+    limits: TaskLimits
+    """Of the process that does it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,10 @@ class Outcome:
     failure: FailureClass | None = None
     message: str = ""
     permanent: bool = False
+    died: bool = False
+    """The process that did the work ended, or had to be ended: a crash, a hang, its memory."""
+    damaged: tuple[str, ...] = ()
+    """Stages whose artifacts are not what was published: they are to be made again."""
     stop: bool = False
     """Nothing of this build can work (a program or model is missing): end it."""
     retry_after_seconds: float | None = None
@@ -60,32 +62,39 @@ def perform(order: Order) -> Outcome:
     store, started = Store(order.root), time.perf_counter()
     folder = store.temporary()
     try:
-        facts = stages.load(order.stage).run(
-            stages.Job(
-                order.recording,
-                order.config,
-                {stage: store.path(stage, key) for stage, key in order.artifacts.items()},
-                folder,
-            )
-        )
-        seconds = time.perf_counter() - started
-        document = {"inputs": dict(order.inputs), **order.identity}
-        facts = {**facts, "recording": order.recording.id, "seconds": round(seconds, 3)}
-        artifact = store.publish(folder, order.stage, order.key, document, facts)
-        return Outcome(artifact, facts, seconds=seconds)
+        outcome = _attempt(order, store, folder)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        outcome = Outcome(failure=FailureClass.DISK, message=f"{order.root}: {error.strerror}")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return replace(outcome, seconds=time.perf_counter() - started)
+
+
+def _attempt(order: Order, store: Store, folder: Path) -> Outcome:
+    inputs = {stage: store.path(stage, key) for stage, key in order.artifacts.items()}
+    started = time.perf_counter()
+    try:
+        job = stages.Job(order.recording, order.config, inputs, folder)
+        facts = stages.load(order.stage).run(job)
     except RecordingFailed as error:
         return Outcome(
             failure=error.failure,
             message=str(error),
             permanent=error.permanent,
-            retry_after_seconds=getattr(error, "retry_after_seconds", None),
-            seconds=time.perf_counter() - started,
+            damaged=damaged(order),
+            retry_after_seconds=error.retry_after_seconds,
         )
-    except AvpipeError as error:
+    except (ToolMissing, UsageError) as error:
         return Outcome(message=str(error), stop=True)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        return Outcome(failure=FailureClass.DISK, message=f"{order.root}: {error.strerror}")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    seconds = round(time.perf_counter() - started, 3)
+    facts = {**facts, "recording": order.recording.id, "seconds": seconds}
+    document = {"inputs": dict(order.inputs), **order.identity}
+    return Outcome(store.publish(folder, order.stage, order.key, document, facts), facts)
+
+
+def damaged(order: Order) -> tuple[str, ...]:
+    """Stages whose artifacts, the inputs of this order, are not what was published."""
+    store = Store(order.root)
+    return tuple(stage for stage, key in order.artifacts.items() if store.problems(stage, key))

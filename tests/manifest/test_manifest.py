@@ -1,7 +1,6 @@
 """Reading manifests: what is right is read, what is wrong is one line with its place."""
 
 import pickle
-import time
 
 import pytest
 from hypothesis import given
@@ -110,13 +109,28 @@ def test_a_wrong_row_is_named_with_row_key_value_and_reason(write, row, line, ke
         ("1:24", "99", "start_seconds", "decimal number"),
         ("nan", "99", "start_seconds", "decimal number"),
         ("0", "inf", "stop_seconds", "decimal number"),
-        ("1", "", "stop_seconds", "both times or none"),
+        ("", "0", "stop_seconds", "after start_seconds = 0"),
     ],
 )
 def test_wrong_times_are_named(write, start, stop, key, says):
     path = write(f"id,category,start_seconds,stop_seconds\na,violin,{start},{stop}\n")
     with pytest.raises(ManifestError, match=rf"row 2: {key} = .*{says}"):
         avpipe.read_manifest(path)
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "times"),
+    [
+        ("3", "", (3.0, None)),
+        ("", "4.5", (None, 4.5)),
+        ("0", "1", (0.0, 1.0)),
+        ("", "", (None, None)),
+    ],
+)
+def test_an_open_end_of_a_segment_is_the_recordings_own(write, start, stop, times):
+    path = write(f"id,category,start_seconds,stop_seconds\na,violin,{start},{stop}\n")
+    (recording,) = avpipe.read_manifest(path).recordings
+    assert (recording.start_seconds, recording.stop_seconds) == times
 
 
 @pytest.mark.parametrize(
@@ -180,6 +194,10 @@ def test_an_undeclared_category_is_named_with_the_declared_ones(write):
             "row 10: segmnt = {'min_frames': 75}: unknown key; did you mean segm",
         ),
         ("fps = 25", "fps = ", "not TOML"),
+        ("[segment]", "[download]\nytdlp = { postprocessors = [] }\n[segment]", "--set download"),
+        ("[segment]", '[download]\nytdlp = { netrc_cmd = "x" }\n[segment]', "--set download"),
+        ("[segment]", '[download]\ncookies_file = "/etc/x"\n[segment]', "--set download.cookies"),
+        ("[segment]", '[download]\nytdlp = "x"\n[segment]', "must be a table"),
     ],
 )
 def test_a_wrong_key_is_named_with_what_is_allowed(write, old, new, says):
@@ -207,6 +225,12 @@ def test_a_wrong_key_is_named_with_what_is_allowed(write, old, new, says):
 def test_a_file_that_is_no_table_of_recordings_is_refused(write, csv, says):
     with pytest.raises(ManifestError, match=says):
         avpipe.read_manifest(write(csv))
+
+
+def test_harmless_options_of_the_download_may_stand_in_a_manifest(write):
+    toml = TOML + '[download]\nformat = "b"\nytdlp = { sleep_interval = 2 }\n'
+    manifest = avpipe.read_manifest(write(toml=toml))
+    assert manifest.table("download") == {"format": "b", "ytdlp": {"sleep_interval": 2}}
 
 
 def test_check_tells_every_problem_and_a_reader_can_go_on_with_the_rest(write):
@@ -251,6 +275,15 @@ def test_a_source_given_by_the_user_wins_over_url_and_that_over_the_manifests_so
         locate(manifest, first, "http://h/one.mp4")
 
 
+def test_a_path_with_placeholders_names_the_file_of_a_recording(write, tmp_path, monkeypatch):
+    csv = "id,category,video\na {id},{video},v\n"
+    (recording,) = (manifest := avpipe.read_manifest(write(csv))).recordings
+    place = locate(manifest, recording, f"{tmp_path}/{{category}}/{{id}}/Vid_{{video}}.mp4")
+    assert place == f"{tmp_path}/{{video}}/a {{id}}/Vid_v.mp4"
+    monkeypatch.chdir(tmp_path)
+    assert locate(manifest, recording, "{video}.mp4") == str(tmp_path / "v.mp4")
+
+
 def test_a_folder_as_source_is_relative_to_the_manifest(write, tmp_path):
     (tmp_path / "media").mkdir()
     manifest = avpipe.read_manifest(write(toml=TOML.replace("youtube", "media")))
@@ -279,13 +312,11 @@ def test_a_name_that_passes_stays_in_its_folder(tmp_path_factory, name):
 
 
 @pytest.mark.parametrize("name", names())
-def test_every_shipped_manifest_is_right_and_loads_fast(name):
+def test_every_shipped_manifest_is_right(name):
     assert check(name) == []
-    start = time.perf_counter()
     manifest = read_definition(name)
     if manifest.bring_list is None:
         manifest = avpipe.read_manifest(name)
-    assert time.perf_counter() - start < 0.3
     assert isinstance(manifest, Manifest)
     assert manifest.name == manifest.path.stem
     assert manifest.citation.strip()

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import resource
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,13 +41,13 @@ def test_a_shard_holds_the_segments_of_its_recordings_in_id_order(tmp_path):
         assert file["violin-b/segments"][()].tolist() == [[10, 170], [200, 390]]
         expected = np.concatenate([whole[4410:74970], whole[88200:171990]])
         np.testing.assert_array_equal(file["violin-b/audio"][()], expected)
-        assert file["radio"].attrs["source"] == "http://x/y"
+        assert file["radio"].attrs["source"] == b"http://x/y"
     xy = np.load(violin.artifacts["skeleton"] / "skeleton_xy.npy")
     with h5py.File(tmp_path / "out/shards/skeleton-00000.h5") as file:
         assert list(file) == ["mute", "trumpet-a", "violin-b"]
         expected = np.concatenate([xy[10:170], xy[200:390]])
         np.testing.assert_array_equal(file["violin-b/xy"][()], expected)
-        assert file["mute"].attrs["licence"] == "CC-BY-4.0"
+        assert file["mute"].attrs["licence"] == b"CC-BY-4.0"
         assert len(file.attrs["joints"]) == 67
         assert json.loads(file["mute"].attrs["detector"])["package"] == "toy"
 
@@ -144,6 +146,30 @@ def test_a_recording_of_another_topology_is_refused(tmp_path):
         pack(tmp_path / "out", facts(), [odd])
 
 
+def test_a_full_disk_is_told_before_anything_is_written(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=2 * 10**6)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(DatasetError, match=r"audio-00000\.h5: it needs 2 MB and 2 MB are free"):
+        pack(tmp_path / "out", facts(), members(tmp_path))
+    assert files_of(tmp_path / "out") == {}
+
+
+@pytest.mark.parametrize("room", [1000, 300_000, 700_000, 900_000])
+def test_a_disk_that_fills_up_while_it_is_written_to_is_one_line(tmp_path, room):
+    packed = members(tmp_path)
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # HDF5 complains at length
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+        try:
+            pack(tmp_path / "out", facts(), packed)
+        except DatasetError as error:
+            os._exit(int("cannot write" not in str(error) or "\n" in str(error)))
+        os._exit(2)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert files_of(tmp_path / "out") == {}
+
+
 def killed_at(step: int, work: Callable[[], object]) -> bool:
     """Runs `work` in a child that kills itself before its `step`-th change of the file system;
     False if it came to its end before that."""
@@ -162,7 +188,7 @@ def killed_at(step: int, work: Callable[[], object]) -> bool:
             return wrapper
 
         os.link = counted(os.link)
-        publish.sync = counted(publish.sync)
+        publish.fsync = counted(publish.fsync)
         Path.replace = counted(Path.replace)
         Path.unlink = counted(Path.unlink)
         work()
@@ -170,9 +196,13 @@ def killed_at(step: int, work: Callable[[], object]) -> bool:
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
 
-def test_a_kill_at_any_step_loses_nothing_and_the_next_pack_gives_the_undisturbed_files(tmp_path):
-    old = members(tmp_path / "a")
-    new = [member(tmp_path / "b", "violin-b", [(20, 380)], seed=1), *old[1:3]]
+def test_a_kill_at_any_step_loses_nothing_and_the_next_pack_gives_the_undisturbed_files(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(publish, "fsync", lambda path: None)  # a kill is no power cut
+    spans = {"a": [(0, 30), (35, 60)], "b": [(5, 25)], "c": [(0, 60)]}
+    old = [member(tmp_path / "a", name, span, frames=60) for name, span in spans.items()]
+    new = [member(tmp_path / "b", "a", [(2, 58)], frames=60, seed=1), old[1]]
     pack(tmp_path / "undisturbed", facts(), old)
     pack(tmp_path / "undisturbed", facts(), new)
     expected = files_of(tmp_path / "undisturbed")

@@ -8,10 +8,12 @@ from pathlib import Path
 import h5py
 import pytest
 
-from avpipe.shards import pack, verify
+from avpipe import open_dataset
+from avpipe.errors import DatasetError
+from avpipe.shards import pack, repair, verify, write_shard
 from avpipe.shards.check import shard_problems
-from avpipe.shards.publish import sha256
-from tiny_dataset import facts, members
+from avpipe.store import sha256_file
+from tiny_dataset import facts, member, members
 
 
 @pytest.fixture
@@ -31,7 +33,8 @@ def problems(out: Path) -> dict[str, str]:
 def relist(out: Path, name: str) -> None:
     """Makes MANIFEST.json agree with a file that was tampered with."""
     document = json.loads((out / "MANIFEST.json").read_text())
-    document["files"][name] |= {"bytes": (out / name).stat().st_size, "sha256": sha256(out / name)}
+    path = out / name
+    document["files"][name] |= {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
     (out / "MANIFEST.json").write_text(json.dumps(document))
 
 
@@ -115,3 +118,54 @@ def test_a_manifest_that_was_edited_is_named(out):
     (out / "MANIFEST.json").write_text(json.dumps(document))
     assert "'segments': 7" in problems(out)["index.parquet"]
     assert "other shards" in problems(out)["index.parquet"]
+
+
+@pytest.mark.parametrize("damaged", ["MANIFEST.json", "index.parquet", "shards/audio-00000.h5"])
+def test_what_is_damaged_is_removed_and_packed_again_as_it_was(out, tmp_path, damaged):
+    before = (out / damaged).read_bytes()
+    (out / damaged).write_bytes(before[:50] + bytes([before[50] ^ 255]) + before[51:])
+    assert not verify(out).ok
+    assert repair(out) == (damaged,)
+    pack(out, facts(), members(tmp_path))
+    assert verify(out).ok
+    assert (out / damaged).read_bytes() == before
+
+
+def test_repair_leaves_what_is_not_damaged(out, tmp_path):
+    def interrupted(jobs):
+        yield from map(write_shard, jobs[:1])
+        raise KeyboardInterrupt
+
+    (out / "shards/notes.txt").write_text("mine")
+    changed = [member(tmp_path, "violin-b", [(0, 90)]), *members(tmp_path)[1:]]
+    with pytest.raises(KeyboardInterrupt):
+        pack(out, facts(), changed, run=interrupted)
+    before = sorted(p.name for p in out.rglob("*"))
+    assert repair(out) == ()
+    assert sorted(p.name for p in out.rglob("*")) == before
+    assert len(open_dataset(out)) == 5
+
+
+def test_there_is_nothing_to_repair_in_an_empty_folder(tmp_path):
+    assert repair(tmp_path) == ()
+
+
+def test_repair_leaves_a_dataset_of_another_version_alone(out):
+    document = json.loads((out / "MANIFEST.json").read_text()) | {"version": 2}
+    (out / "MANIFEST.json").write_text(json.dumps(document))
+    with pytest.raises(DatasetError, match=r"is \('avpipe-dataset', 2\)"):
+        repair(out)
+    assert (out / "MANIFEST.json").is_file()
+
+
+def test_a_manifest_cannot_name_files_outside_the_dataset(out, tmp_path):
+    precious = tmp_path / "precious.h5"
+    precious.write_text("mine")
+    document = json.loads((out / "MANIFEST.json").read_text())
+    document["files"]["../precious.h5"] = {"bytes": 1, "sha256": "0" * 64, "key": "0" * 64}
+    (out / "MANIFEST.json").write_text(json.dumps(document))
+    with pytest.raises(DatasetError, match=r"'\.\./precious\.h5' is no file of a dataset"):
+        open_dataset(out)
+    assert "no file of a dataset" in problems(out)["MANIFEST.json"]
+    assert repair(out) == ("MANIFEST.json",)
+    assert precious.exists()

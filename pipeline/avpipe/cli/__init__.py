@@ -10,8 +10,19 @@ import sys
 
 import typer
 
-from avpipe.cli import build, datasets, facts, maintenance, output
-from avpipe.errors import AvpipeError, Locked
+from avpipe.cli import (
+    build,
+    datasets,
+    facts,
+    lists,
+    looking,
+    maintenance,
+    media,
+    output,
+    separation,
+    statistics,
+)
+from avpipe.errors import AvpipeError, Interrupted, Locked
 
 app = typer.Typer(
     name="avpipe",
@@ -23,7 +34,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (build, facts, datasets, maintenance):
+for group in (
+    build, datasets, facts, statistics, media, looking, maintenance, lists, separation
+):  # fmt: skip
     group.register(app)
 
 
@@ -53,7 +66,7 @@ def run(arguments: list[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         output.error("interrupted")
         return 1
-    except Locked as error:
+    except (Locked, Interrupted) as error:
         output.error(str(error))
         return 1
     except AvpipeError as error:

@@ -9,6 +9,7 @@ from avpipe.cli import output
 
 if TYPE_CHECKING:
     from avpipe.build import Report, Request
+    from avpipe.estimate import Estimate
 
 Dataset = Annotated[
     str, typer.Argument(metavar="DATASET", help="A name (avpipe datasets) or a manifest's path.")
@@ -32,6 +33,14 @@ Setting = Annotated[
 ]
 Retry = Annotated[
     bool, typer.Option("--retry-failed", help="Also try again what failed permanently.")
+]
+SkipBadRows = Annotated[
+    bool,
+    typer.Option("--skip-bad-rows", help="Leave out wrong rows of the list and name them."),
+]
+Freeze = Annotated[
+    str | None,
+    typer.Option(metavar="STAGE,STAGE", help="Keep what these stages made, stale or not."),
 ]
 MaxFailed = Annotated[
     str | None,
@@ -64,6 +73,8 @@ def build(
     offline: Offline = False,
     setting: Setting = None,
     retry_failed: Retry = False,
+    freeze: Freeze = None,
+    skip_bad_rows: SkipBadRows = False,
     max_failed: MaxFailed = None,
     json: output.Json = False,
 ) -> int:
@@ -76,8 +87,9 @@ def build(
     from avpipe.cluster import read_profile
 
     request = _request(
-        dataset, out, detector, source, ids, limit, fields, until, offline, setting, retry_failed
-    )
+        dataset, out, detector, source, ids, limit, fields, until, offline, setting, retry_failed,
+        freeze, skip_bad_rows,
+    )  # fmt: skip
     allowed = _allowed(max_failed, len(request.selected()))
     profile = read_profile(cluster)
     with watch() as observer:
@@ -89,7 +101,7 @@ def build(
     if allowed is not None and len(report.failures) > allowed:
         output.error(f"{len(report.failures)} recordings failed, --max-failed allows {allowed:g}")
         return 3
-    return 1 if report.transient else 0
+    return 1 if report.transient or report.stopped else 0
 
 
 def plan(
@@ -106,21 +118,32 @@ def plan(
     offline: Offline = False,
     setting: Setting = None,
     retry_failed: Retry = False,
+    freeze: Freeze = None,
+    skip_bad_rows: SkipBadRows = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each stage runs.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Say how long it would take, and how much disk.")
+    ] = False,
     json: output.Json = False,
 ) -> int:
     """Says what a build would do now, and changes nothing.
 
     "may run" are recordings whose step depends on outputs that are not known yet.
     """
+    from avpipe.build import estimate as make_estimate
     from avpipe.build import plan as make
+    from avpipe.cluster import read_profile
 
     request = _request(
-        dataset, out, detector, source, ids, limit, fields, until, offline, setting, retry_failed
-    )
+        dataset, out, detector, source, ids, limit, fields, until, offline, setting, retry_failed,
+        freeze, skip_bad_rows,
+    )  # fmt: skip
     report = make(request)
+    profile = read_profile(cluster)
+    expected = make_estimate(request, report, profile, workers) if estimate else None
     if json:
-        output.document(report.as_json())
+        more = {"estimate": expected.as_json()} if expected else {}
+        output.document(report.as_json() | more)
         return 0
     columns = ["stage", "run", "may run", "up to date", "failed"]
     rows: list[list[Any]] = [
@@ -133,7 +156,22 @@ def plan(
     output.table(
         f"{report.dataset}: {report.recordings:,} recordings in {report.out}", columns, rows
     )
+    if expected is not None:
+        _print_estimate(expected)
     return 0
+
+
+def _print_estimate(expected: "Estimate") -> None:
+    rows: list[list[Any]] = [
+        [name, s.pool, s.runs, s.seconds_each, s.hours, None if s.bytes is None else s.bytes / 1e9]
+        for name, s in expected.stages.items()
+    ]
+    output.table("", ["stage", "pool", "runs", "s each", "hours", "GB"], rows)
+    unknown = ", ".join(expected.unknown)
+    output.text(
+        f"At least {expected.hours:,.2f} h and {expected.bytes / 1e9:,.2f} GB"
+        + (f"; not known yet: {unknown} (build a few with --limit first)" if unknown else "")
+    )
 
 
 def _request(
@@ -148,11 +186,15 @@ def _request(
     offline: bool,
     setting: list[str] | None,
     retry_failed: bool,
+    freeze: str | None,
+    skip_bad_rows: bool,
 ) -> "Request":
     from avpipe.build import Request
     from avpipe.manifest import read_manifest
 
-    manifest = read_manifest(dataset)
+    manifest = read_manifest(dataset, skip_bad_rows=skip_bad_rows)
+    for problem in manifest.skipped:
+        output.error(str(problem))
     settings = parse_settings(setting or [])
     if detector is not None:
         settings.setdefault("detect", {})["detector"] = detector
@@ -167,7 +209,17 @@ def _request(
         until,
         offline,
         retry_failed,
+        freeze=_names(freeze) or (),
     )
+
+
+def make_request(dataset: str, out: Path | None) -> "Request":
+    """What a build without options is asked for."""
+    from avpipe.build import Request
+    from avpipe.manifest import read_manifest
+
+    manifest = read_manifest(dataset)
+    return Request(manifest, (out or Path("data") / manifest.name).absolute())
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

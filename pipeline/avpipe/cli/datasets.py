@@ -1,39 +1,151 @@
-"""`avpipe datasets`: what can be built by name."""
+"""`avpipe datasets`, `overlap` and `manifest check | import`: what can be built."""
+
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from avpipe.cli import output
 
+Dataset = Annotated[
+    str, typer.Argument(metavar="DATASET", help="A name (avpipe datasets) or a manifest's path.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command(epilog="Example: avpipe datasets")(datasets)
+    app.command(epilog="Example: avpipe overlap solos music21")(overlap)
+    manifest = typer.Typer(
+        help="Checks a manifest, or makes one from a list of ids.",
+        epilog="Example: avpipe manifest import ids.txt --like solos",
+        rich_markup_mode=None,
+        no_args_is_help=False,
+    )
+    manifest.command(epilog="Example: avpipe manifest check mine.toml")(check)
+    manifest.command("import", epilog="Example: avpipe manifest import ids.txt --like solos")(
+        import_
+    )
+    app.add_typer(manifest, name="manifest")
 
 
 def datasets(json: output.Json = False) -> int:
     """Lists the datasets that can be built by name, with sizes and licences."""
-    from avpipe.manifest import names, read_manifest
+    from avpipe.manifest import names, read_definition, read_manifest
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in names():
-        manifest = read_manifest(name)
+        definition = read_definition(name)
+        listed = definition.bring_list is None
+        manifest = read_manifest(name) if listed else definition
         rows.append(
             {
                 "name": name,
-                "recordings": len(manifest.recordings),
+                "recordings": len(manifest.recordings) if listed else None,
                 "categories": len(manifest.categories),
                 "fields": list(manifest.fields),
                 "licence": manifest.licence,
                 "title": manifest.title,
+                "bring_list": manifest.bring_list,
             }
         )
     if json:
         output.document(rows)
-    else:
-        columns = ["name", "recordings", "categories", "fields", "licence", "title"]
-        output.table(
-            "",
-            columns,
-            [[", ".join(v) if isinstance(v := r[c], list) else v for c in columns] for r in rows],
+        return 0
+    output.table(
+        "",
+        ["name", "recordings", "categories", "fields", "licence of the media", "what"],
+        [
+            [
+                row["name"],
+                "your list" if row["recordings"] is None else f"{row['recordings']:,}",
+                row["categories"],
+                ", ".join(row["fields"]),
+                row["licence"],
+                row["title"],
+            ]
+            for row in rows
+        ],
+    )
+    return 0
+
+
+def overlap(first: Dataset, second: Dataset, json: output.Json = False) -> int:
+    """Lists the videos that two datasets share: what trains one must not test the other.
+
+    By id of the video; a re-upload under another id is not found.
+    """
+    from avpipe.manifest import overlap as shared
+    from avpipe.manifest import read_manifest
+
+    found = shared(read_manifest(first), read_manifest(second))
+    if json:
+        output.document(
+            [
+                {"video": s.video, first: [r.id for r in s.first], second: [r.id for r in s.second]}
+                for s in found
+            ]
         )
+        return 0
+    rows = [[s.video, s.first[0].category, s.second[0].category] for s in found]
+    output.table(f"{len(found):,} videos in both", ["video", first, second], list(rows))
+    return 0
+
+
+def check(dataset: Dataset, json: output.Json = False) -> int:
+    """Names every problem of a manifest; exit 1 if there is one."""
+    from avpipe.manifest import check as problems
+
+    found = problems(dataset)
+    if json:
+        output.document([str(problem) for problem in found])
+    elif found:
+        for problem in found:
+            output.text(str(problem))
+    else:
+        output.text(f"{dataset}: no problem")
+    return int(bool(found))
+
+
+def import_(
+    path: Annotated[Path, typer.Argument(metavar="LIST", help="csv, tsv, json, txt or a folder.")],
+    like: Annotated[str, typer.Option(help="Dataset whose parameters it takes.")] = "solos",
+    name: Annotated[
+        str | None, typer.Option(help="Of the new dataset [default: the file's]")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the manifest.")] = Path(),
+    category: Annotated[str, typer.Option(help="Of rows that name none.")] = "music",
+    source: Annotated[str | None, typer.Option(help="youtube, a URL template or a folder.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the media.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    json: output.Json = False,
+) -> int:
+    """Makes a manifest that builds from a list of ids or URLs."""
+    from avpipe.manifest import import_list
+
+    made = import_list(
+        path,
+        like=like,
+        name=name,
+        out=out,
+        category=category,
+        source=source,
+        licence=licence,
+        overwrite=overwrite,
+    )
+    facts = {
+        "manifest": str(made.manifest.path),
+        "recordings": len(made.manifest.recordings),
+        "problems": [str(problem) for problem in made.problems],
+        "other_labels": made.other_labels,
+    }
+    if json:
+        output.document(facts)
+        return 0
+    for problem in made.problems:
+        output.text(str(problem))
+    output.text(
+        f"{facts['manifest']}: {facts['recordings']:,} recordings; build it with"
+        f" `avpipe build {facts['manifest']}`"
+    )
     return 0

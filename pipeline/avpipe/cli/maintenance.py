@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from avpipe.cli import output, place
+from avpipe.cli.build import Dataset, make_request
 
 
 def register(app: typer.Typer) -> None:
@@ -12,20 +13,40 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: avpipe verify demo")(verify)
     app.command(epilog="Example: avpipe repair demo")(repair)
     app.command(epilog="Example: avpipe gc solos --dry-run")(gc)
+    app.command(epilog="Example: avpipe compact solos")(compact)
 
 
-def verify(dataset: place.Place, out: place.Out = None, json: output.Json = False) -> int:
+def verify(
+    dataset: place.Place,
+    out: place.Out = None,
+    absent: Annotated[
+        str | None, typer.Option(metavar="ID", help="Prove that nothing of a recording is there.")
+    ] = None,
+    json: output.Json = False,
+) -> int:
     """Recomputes every digest and invariant; exit 1 if something is wrong, with what and where."""
+    from avpipe.maintenance import Verified
     from avpipe.maintenance import verify as run
 
     folder = place.find(dataset, out)
-    result = run(folder)
+    if absent is None:
+        result = run(folder)
+    else:
+        from avpipe.lists.removal import absent as search
+
+        checked, found = search(folder, absent)
+        result = Verified(checked, tuple(found))
     if json:
         output.document(result.as_json())
     elif result.problems:
         rows = [[p["path"], p["problem"]] for p in result.problems]
         output.table(f"{len(rows):,} problems in {folder}", ["file", "problem"], rows)
-        output.text("`avpipe repair` removes what is damaged; the next build makes it again.")
+        if absent is None:
+            output.text("`avpipe repair` removes what is damaged; the next build makes it again.")
+        else:
+            output.text(f"`avpipe remove {absent}` takes it out.")
+    elif absent is not None:
+        output.text(f"{folder}: nothing of {absent} in {result.checked:,} artifacts and files")
     else:
         output.text(f"{folder}: {result.checked:,} artifacts and files checked, all good")
     return int(bool(result.problems))
@@ -64,3 +85,21 @@ def gc(
         would = "would free" if dry_run else "freed"
         output.text(f"{would} {result.bytes / 1e6:,.1f} MB in {len(result.artifacts):,} artifacts")
     return 0
+
+
+def compact(dataset: Dataset, out: place.Out = None, json: output.Json = False) -> int:
+    """Lays the shards out as a build from scratch does; runs nothing.
+
+    Builds put new recordings into new shards, so that others stay as they are; after many builds
+    there may be many small ones.
+    """
+    from avpipe.build import compact as run
+
+    request = make_request(dataset, out)
+    report = run(request)
+    if json:
+        output.document(report.as_json())
+    else:
+        count = report.stages["pack"]
+        output.text(f"{count.run:,} shards written, {count.reuse:,} left as they were")
+    return int(bool(report.stopped))

@@ -7,6 +7,9 @@ A detector is a module (file `mediapipe_solutions.py` = name `mediapipe-solution
               it is part of the key of what was detected and loads no model
     create    (config, device) -> Detector
     DEVICES   what `device` may be, best first: ("cuda", "cpu") or ("cpu",)
+    CITATION  BibTeX of what it is (optional)
+
+A name with a dot is a module of the user's own, found where Python finds its modules.
 
 Detectors speak `Keypoints`: pixels, confidence in [0, 1] with 0 = not detected, left and right by
 the player's body. State is fresh for every call of `detect`, so results do not depend on the
@@ -28,6 +31,17 @@ from avpipe.types import Keypoints, Topology
 
 Frame = npt.NDArray[np.uint8]
 """(H, W, 3) uint8 RGB."""
+
+
+class Detected(dict[str, Keypoints]):
+    """Field -> keypoints, and what else a detector has to say about them."""
+
+    def __init__(
+        self, fields: Mapping[str, Keypoints], notes: Mapping[str, npt.NDArray[Any]]
+    ) -> None:
+        super().__init__(fields)
+        self.notes = notes
+        """Arrays (T, ...) by name; the detector says what they mean."""
 
 
 class Detector(Protocol):
@@ -55,9 +69,20 @@ def names() -> tuple[str, ...]:
 
 
 def module(name: str) -> Any:
-    """The module of detector `name`."""
+    """The module of detector `name`.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if "." in name:
+        try:
+            return import_module(name)
+        except ModuleNotFoundError as error:
+            raise UsageError(f"detector {name!r}: {error}; is it on PYTHONPATH?") from error
     if name not in names():
-        raise UsageError(f"unknown detector {name!r}; there are {', '.join(names())}")
+        raise UsageError(
+            f"unknown detector {name!r}; there are {', '.join(names())}, or give package.module"
+        )
     return import_module(f"{__name__}.{name.replace('-', '_')}")
 
 

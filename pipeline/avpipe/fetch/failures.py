@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from avpipe.errors import FailureClass, RecordingFailed
+from avpipe.fetch.address import without_password
 
 Words = tuple[tuple[str, FailureClass], ...]
 """Regular expressions over a message in small letters, without addresses; the first that matches
@@ -32,7 +33,7 @@ SITE_WORDS: Words = (
         FailureClass.LOGIN,
     ),
     (
-        r"video (is )?(unavailable|not available)|is(n't| not) available|no longer available"
+        r"video unavailable|(video|recording|content) is(n't| not) available|no longer available"
         r"|has been (removed|deleted|terminated)|removed by the (uploader|user)"
         r"|account .*(terminated|closed)|does not exist|incomplete youtube id",
         FailureClass.REMOVED,
@@ -42,8 +43,11 @@ SITE_WORDS: Words = (
 
 TOOL_WORDS: Words = (
     (r"no space left|disk quota exceeded", FailureClass.DISK),
-    (r"drm.protected|unsupported url|extension .* is unusual", FailureClass.UNREADABLE),
-    (r"requested format is not available|no video formats", FailureClass.UNREADABLE),
+    (
+        r"drm.protected|unsupported url|extension .* is unusual|did not get any data blocks"
+        r"|requested format is not available|no video formats",
+        FailureClass.UNREADABLE,
+    ),
     (r"timed? ?out", FailureClass.TIMEOUT),
 )
 """What yt-dlp and the operating system say."""
@@ -64,6 +68,8 @@ _REFUSES_CLIENTS = ("youtube.com", "youtu.be", "youtube-nocookie.com")
 """Sites whose 403 or empty answer means this client at this hour, not this video."""
 _LOGIN_PAGE = re.compile(r"/(log-?in|sign-?in|auth|sso|session|accounts?|consent)\b", re.I)
 _ADDRESS = re.compile(r"https?://\S+")
+_NOT_SAID = re.compile(r"^\[[^]]*\] \S+: |https?://\S+|http error \d+: [\w ]*", re.I)
+"""What a message holds beside words: extractor and id, addresses, the phrase of a status."""
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _LONGEST = 300
 
@@ -78,7 +84,7 @@ def classify(error: BaseException, url: str) -> RecordingFailed:
     from yt_dlp.networking.exceptions import HTTPError
 
     message = _one_line(str(error))
-    said = _ADDRESS.sub("", message).lower()
+    said = _NOT_SAID.sub("", message).lower()
     causes = list(_causes(error))
     if any(isinstance(cause, OSError) and cause.errno in _FULL for cause in causes):
         return RecordingFailed(FailureClass.DISK, message)
@@ -89,9 +95,10 @@ def classify(error: BaseException, url: str) -> RecordingFailed:
     for cause in causes:
         if isinstance(cause, HTTPError):
             return _by_status(cause, message, url)
-    if "did not get any data blocks" in said and not _refuses_clients(url):
-        return RecordingFailed(FailureClass.UNREADABLE, "the file at its address is empty")
-    return RecordingFailed(_by_words(TOOL_WORDS, said) or FailureClass.NETWORK, message)
+    failure = _by_words(TOOL_WORDS, said) or FailureClass.NETWORK
+    # What a site that refuses clients gives instead of media says nothing of the recording.
+    doubtful = failure is FailureClass.UNREADABLE and _refuses_clients(url)
+    return RecordingFailed(failure, message, permanent=False if doubtful else None)
 
 
 def _by_words(table: Words, said: str) -> FailureClass | None:
@@ -146,9 +153,9 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _one_line(message: str) -> str:
-    """The message for people: no `ERROR:`, no colours, no traces, not too long."""
+    """The message for people: no `ERROR:`, no colours, traces or passwords, not too long."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", message)
     text = re.sub(r"^ERROR:\s*", "", text)
     text = re.sub(r"(; please report this issue on | \(caused by ).*", "", text, flags=re.S)
-    text = " ".join(text.split()).replace("’", "'")
+    text = " ".join(without_password(text).split()).replace("’", "'")
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -6,10 +6,11 @@ Ids are compared, never used as patterns: `*` or `[` in one means itself.
 import os
 import shutil
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 
 from avpipe.errors import FailureClass, RecordingFailed
+from avpipe.manifest.location import video_id
 from avpipe.types import Recording
 
 _USUAL = ("mp4", "webm", "mkv", "m4a", "mov", "avi", "wav", "mp3", "flac", "ogg", "opus")
@@ -21,7 +22,7 @@ def find(place: Path, recording: Recording) -> Path:
 
     Args:
         place: the file itself, or a folder that holds it.
-        recording: its id and category name the file in a folder.
+        recording: its id, or that of the video it is cut from, names the file in a folder.
 
     Raises:
         RecordingFailed: `removed`; there is none.
@@ -31,7 +32,8 @@ def find(place: Path, recording: Recording) -> Path:
     folders = [place]
     if recording.category and Path(recording.category).name == recording.category:
         folders.append(place / recording.category)
-    for path in chain.from_iterable(_candidates(folder, recording.id) for folder in folders):
+    names = dict.fromkeys((recording.id, video_id(recording)))
+    for path in chain.from_iterable(_candidates(*at) for at in product(folders, names)):
         if path.is_file():
             return path
     raise RecordingFailed(FailureClass.REMOVED, f"{place} holds no {recording.id}.*")

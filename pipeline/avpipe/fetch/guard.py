@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from avpipe.errors import FailureClass, RecordingFailed
 from avpipe.fetch.options import Options
@@ -22,8 +22,12 @@ class Guard:
     """Context in which a download into `folder` is watched.
 
     Raises (inside the context):
-        RecordingFailed: `timeout`, `limit` or `disk`.
+        RecordingFailed: `timeout`, `limit` or `disk`. yt-dlp takes an exception that strikes
+            inside a request for a broken request handler: `verdict` is then what was meant.
     """
+
+    verdict: RecordingFailed | None = None
+    """What the guard has raised."""
 
     def __init__(self, folder: Path, options: Options) -> None:
         self._folder = folder
@@ -57,7 +61,7 @@ class Guard:
         """Raises what is wrong at this moment."""
         now, size = time.monotonic(), self._size()
         if now > self._deadline:
-            raise RecordingFailed(
+            self._stop(
                 FailureClass.TIMEOUT,
                 f"it was not there after {self._options.timeout_seconds:g} s ({size:,} bytes were)",
             )
@@ -67,17 +71,18 @@ class Guard:
 
     def check_bytes(self, size: float) -> None:
         """Raises `limit` if a file of `size` bytes is too large."""
-        if size > self._options.max_bytes:
-            raise RecordingFailed(
+        if size > self._options.limits.max_bytes:
+            self._stop(
                 FailureClass.LIMIT,
-                f"it has at least {size:,.0f} bytes, the limit is {self._options.max_bytes:,}",
+                f"it has at least {size:,.0f} bytes,"
+                f" the limit is {self._options.limits.max_bytes:,}",
             )
 
     def check_disk(self, needed: float = 0) -> None:
         """Raises `disk` if `needed` more bytes would not leave the space that is to stay free."""
         free = shutil.disk_usage(self._folder).free
         if free - needed < self._options.min_free_bytes:
-            raise RecordingFailed(
+            self._stop(
                 FailureClass.DISK,
                 f"{free:,} bytes are free, {needed:,.0f} are needed and"
                 f" {self._options.min_free_bytes:,} are to stay free",
@@ -91,10 +96,14 @@ class Guard:
         if size - before >= enough:
             self._mark = now, size
         elif now - since > self._options.stall_seconds:
-            raise RecordingFailed(
+            self._stop(
                 FailureClass.TIMEOUT,
                 f"{size - before:,} bytes arrived in {now - since:.0f} s ({size:,} in all)",
             )
+
+    def _stop(self, failure: FailureClass, message: str) -> NoReturn:
+        self.verdict = RecordingFailed(failure, message)
+        raise self.verdict
 
     def _tick(self, *_: object) -> None:
         self.check()

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-from avpipe.errors import FailureClass, RecordingFailed
+from avpipe.errors import FailureClass, RecordingFailed, UsageError
+from avpipe.fetch import licences
+from avpipe.fetch.address import without_password
 from avpipe.fetch.failures import classify
 from avpipe.fetch.guard import Guard
 from avpipe.fetch.options import Options
@@ -44,6 +45,7 @@ def fetch(url: str, folder: Path, options: Options) -> Fetched:
 
     Raises:
         RecordingFailed: of any class in `avpipe.fetch.failures`, or `timeout`, `limit`, `disk`.
+        UsageError: an option cannot be used.
     """
     from yt_dlp import YoutubeDL
     from yt_dlp.utils import YoutubeDLError
@@ -52,13 +54,15 @@ def fetch(url: str, folder: Path, options: Options) -> Fetched:
         try:
             with YoutubeDL(_parameters(folder, options, guard)) as ydl:
                 info = ydl.extract_info(url)
+        except SyntaxError as error:
+            raise UsageError(f"download.format {options.format!r}: {error}") from error
         except (YoutubeDLError, OSError) as error:
-            raise classify(error, url) from error
+            raise guard.verdict or classify(error, url) from error
     if "entries" in info:
         info = next(iter(info["entries"]), {})
     downloads = info.get("requested_downloads")
     if not downloads:
-        raise RecordingFailed(FailureClass.UNREADABLE, f"there is no recording at {url}")
+        raise RecordingFailed(FailureClass.UNREADABLE, "there is no recording at its address")
     return Fetched(Path(downloads[0]["filepath"]), _facts(info))
 
 
@@ -69,11 +73,13 @@ def _parameters(folder: Path, options: Options, guard: Guard) -> dict[str, Any]:
     def admit(info: dict[str, Any], *, incomplete: bool) -> None:
         """Called with what is known of a recording before it is downloaded."""
         seconds = info.get("duration") or 0
-        if seconds > options.max_seconds:
+        if seconds > options.limits.max_seconds:
             raise RecordingFailed(
                 FailureClass.LIMIT,
-                f"it lasts {seconds:,.0f} s, the limit is {options.max_seconds:,.0f}",
+                f"it lasts {seconds:,.0f} s, the limit is {options.limits.max_seconds:,.0f}",
             )
+        if not incomplete:
+            licences.require(options.require_licence, info.get("license") or options.licence)
         if info.get("is_live"):
             raise RecordingFailed(FailureClass.LIMIT, "it is live and has no end")
         size = info.get("filesize") or 0
@@ -111,6 +117,8 @@ def _parameters(folder: Path, options: Options, guard: Guard) -> dict[str, Any]:
 def _cookies(folder: Path, options: Options) -> dict[str, Any]:
     """yt-dlp rewrites its cookie file, so every download has a copy that goes with its folder."""
     if options.cookies_file:
+        if not Path(options.cookies_file).is_file():
+            raise UsageError(f"download.cookies_file: there is no file {options.cookies_file}")
         private = folder / "cookies.txt"
         shutil.copyfile(options.cookies_file, private)
         private.chmod(0o600)
@@ -131,13 +139,8 @@ def _facts(info: dict[str, Any]) -> dict[str, Any]:
     facts = {key: plain[key] for key in _KEPT if plain.get(key) is not None}
     for key in ("webpage_url", "channel_url"):
         if key in facts:
-            facts[key] = _without_password(facts[key])
+            facts[key] = without_password(facts[key])
     return {**facts, "yt_dlp": __version__}
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 class _Silence:

@@ -1,11 +1,13 @@
 """Where the media of a recording is: `--source` wins over a row's `url`, that over `source`."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 from avpipe.errors import UsageError
 from avpipe.manifest.model import Manifest
-from avpipe.manifest.words import bad_source
+from avpipe.manifest.words import PLACEHOLDERS, bad_source
 from avpipe.types import Recording
 
 YOUTUBE = "https://www.youtube.com/watch?v={video}"
@@ -18,11 +20,13 @@ def locate(
     *,
     server: str | None = None,
 ) -> str:
-    """A URL, or the absolute path of the folder that holds `{id}.*` or `{category}/{id}.*`.
+    """A URL, or the absolute path of the recording's file, or that of the folder that holds it as
+    `{id}.*` or `{category}/{id}.*`.
 
     Args:
         source: what `--source` gives: `youtube`, a URL template with {id}, {video} or
-            {category}, or a folder (relative to the working directory). It wins over all.
+            {category}, a folder, or the path of a file with {id} or {video} in it (relative to
+            the working directory). It wins over all.
         server: address of the web server that serves `manifest.serve`, e.g.
             `http://127.0.0.1:8000`; a row's relative `url` is below it.
 
@@ -50,16 +54,23 @@ def video_id(recording: Recording) -> str:
 
 def _from_source(source: str, recording: Recording) -> str:
     template = YOUTUBE if source == "youtube" else source
-    if "://" not in template:
-        folder = Path(template).expanduser().resolve()
-        if not folder.is_dir():
-            raise UsageError(f"source {template!r}: there is no folder {folder}")
-        return str(folder)
-    words = {"id": recording.id, "video": video_id(recording), "category": recording.category}
-    for name, value in words.items():
-        # One pass each is safe: an encoded value holds no braces.
-        template = template.replace(f"{{{name}}}", quote(value, safe=""))
-    return template
+    words = dict(
+        zip(PLACEHOLDERS, (recording.id, video_id(recording), recording.category), strict=True)
+    )
+    if "://" in template:
+        # Percent-encoded, so that a value cannot bring in a placeholder or another path.
+        return _fill(template, {name: quote(value, safe="") for name, value in words.items()})
+    # Ids and categories are names of files: none can leave the folder of the template.
+    filled = _fill(template, words)
+    path = Path(filled).expanduser().absolute()
+    if filled == template and not path.is_dir():
+        raise UsageError(f"source {template!r}: there is no folder {path}")
+    return str(path)
+
+
+def _fill(template: str, words: Mapping[str, str]) -> str:
+    """The template with every placeholder replaced, in one pass."""
+    return re.sub("|".join(map(re.escape, words)), lambda found: words[found[0]], template)
 
 
 def _absolute(url: str, server: str | None) -> str:

@@ -51,8 +51,8 @@ class Manifest:
     fields: tuple[str, ...]
     """What is made of a recording: `audio`, `skeleton`, ..."""
     source: str | None = None
-    """`youtube`, a URL template with {id}, {video} or {category}, or an absolute folder; None
-    where the user has the files and says so with `--source`."""
+    """`youtube`, a URL template with {id}, {video} or {category}, an absolute folder, or an
+    absolute path with {id} or {video}; None where the user says with `--source` where files are."""
     list_licence: str | None = None
     """Licence of the list itself where it is not that of the media."""
     homepage: str | None = None

@@ -12,6 +12,7 @@ from avpipe.errors import ManifestError, UsageError
 from avpipe.manifest import schema, splits
 from avpipe.manifest.model import Manifest, Problem
 from avpipe.manifest.rows import RowParser, read_rows
+from avpipe.manifest.trust import untrusted
 from avpipe.manifest.words import bad_source
 from avpipe.types import Recording
 
@@ -147,7 +148,8 @@ def _wrong(path: Path, text: str, values: dict[str, Any]) -> list[Problem]:
     shares = values.get("split", {}).get("parts", {"all": 1})
     if abs(sum(shares.values()) - 1) > 1e-6:
         reasons.append(("split", f"the shares in parts add up to {sum(shares.values()):g}, not 1"))
-    return [Problem(str(path), None, key, values.get(key), reason) for key, reason in reasons]
+    found = [Problem(str(path), None, key, values.get(key), reason) for key, reason in reasons]
+    return found + [Problem(str(path), None, *problem) for problem in untrusted(values)]
 
 
 def _bad_path(base: Path, relative: str, *, folder: bool) -> str | None:

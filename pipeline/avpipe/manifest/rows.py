@@ -77,17 +77,18 @@ class RowParser:
         self.problems.append(Problem(self._file, row, key, value, text))
 
     def _times(self, row: int, start: str, stop: str) -> tuple[float | None, float | None]:
-        if not start and not stop:
-            return None, None
+        """Either may be empty: an open end is the recording's own."""
         given = (("start_seconds", start), ("stop_seconds", stop))
-        wrong = [(name, text, reason) for name, text in given if (reason := _bad_time(text))]
+        wrong = [(name, text, bad_seconds(text)) for name, text in given if text]
         for name, text, reason in wrong:
-            self.problem(row, name, text, reason)
-        if wrong:
+            if reason:
+                self.problem(row, name, text, reason)
+        if any(reason for *_, reason in wrong):
             return None, None
-        if float(stop) <= float(start):
-            self.problem(row, "stop_seconds", stop, f"must be after start_seconds = {start}")
-        return float(start), float(stop)
+        if stop and float(stop) <= float(start or 0):
+            text = f"must be after start_seconds = {start or 0}"
+            self.problem(row, "stop_seconds", stop, text)
+        return float(start) if start else None, float(stop) if stop else None
 
 
 def read_rows(path: Path, parser: RowParser, columns: Sequence[str] = ()) -> list[Recording]:
@@ -150,7 +151,3 @@ def _check_header(path: Path, header: Sequence[str], columns: Sequence[str]) -> 
     if twice or "" in header:
         what = f"column {twice[0]!r} stands twice" if twice else "a column has no name"
         raise ManifestError(f"{path} row 1: {what} in the header")
-
-
-def _bad_time(text: str) -> str | None:
-    return bad_seconds(text) if text else "is empty; give both times or none"

@@ -11,6 +11,9 @@ MAX_NAME_BYTES = 200
 
 YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 
+PLACEHOLDERS = ("{id}", "{video}", "{category}")
+"""What a template of URLs or paths may hold."""
+
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
 
 
@@ -63,17 +66,17 @@ def bad_url(text: str, *, relative: bool) -> str | None:
 
 
 def bad_source(text: str) -> str | None:
-    """Why a text is not a source: `youtube`, a URL template, or a folder."""
+    """Why a text is not a source: `youtube`, a URL template, a folder, or a path template."""
     if text == "youtube":
         return None
     if not text.strip() or not text.isprintable():
-        return 'must be "youtube", a URL template with {id}, or a folder'
+        return 'must be "youtube", a URL template with {id}, a folder, or a path with {id}'
     if "://" not in text:
         return None
     placeholders = re.findall(r"\{[^{}]*\}", text)
-    unknown = [p for p in placeholders if p not in ("{id}", "{video}", "{category}")]
+    unknown = [p for p in placeholders if p not in PLACEHOLDERS]
     if unknown:
-        return f"has the placeholder {unknown[0]}; allowed are {{id}}, {{video}} and {{category}}"
+        return f"has the placeholder {unknown[0]}; allowed are {', '.join(PLACEHOLDERS)}"
     if not {"{id}", "{video}"} & set(placeholders):
         return "is a URL without {id}: every recording would be the same file"
     return bad_url(re.sub(r"[{}]", "", text), relative=False)

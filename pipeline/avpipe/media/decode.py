@@ -25,28 +25,31 @@ def decode_frames(path: Path, threads: int = 1) -> Iterator[Frame]:
         (H, W, 3) uint8 RGB, converted as libswscale does by default.
 
     Raises:
-        RecordingFailed: `unreadable`; the file cannot be decoded, or holds fewer frames than its
-            header says.
+        RecordingFailed: `unreadable`; the file cannot be decoded, holds fewer frames than its
+            header says, or pictures of several sizes.
     """
     import av
 
-    shown = 0
+    shown, size = 0, None
     try:
         with open_container(path) as container:
             stream = container.streams.video[0]
             stream.codec_context.thread_count = threads
             for frame in container.decode(stream):
+                size = size or (frame.width, frame.height)
+                if size != (frame.width, frame.height):
+                    raise _unreadable(path, f"its pictures change size at frame {shown}")
                 yield frame.to_ndarray(format="rgb24")
                 shown += 1
             expected = stream.frames
     except (av.error.FFmpegError, IndexError) as error:
-        raise RecordingFailed(
-            FailureClass.UNREADABLE, f"{path.name}: frame {shown} does not decode: {error}"
-        ) from error
+        raise _unreadable(path, f"frame {shown} does not decode: {error}") from error
     if shown < expected:
-        raise RecordingFailed(
-            FailureClass.UNREADABLE, f"{path.name}: {shown} of {expected} frames decode"
-        )
+        raise _unreadable(path, f"{shown} of {expected} frames decode")
+
+
+def _unreadable(path: Path, message: str) -> RecordingFailed:
+    return RecordingFailed(FailureClass.UNREADABLE, f"{path.name}: {message}")
 
 
 def read_audio(path: Path, start: int = 0, stop: int | None = None) -> Float32:

@@ -30,6 +30,8 @@ _REPEATABLE = {
 }
 _MAX_ERROR_RATE = ("-max_error_rate", "0.1")
 """Above this share of undecodable packets the input is broken, not scratched."""
+_TOO_MANY_ERRORS = 69
+"""Exit status for it."""
 _KEPT_LINES = 20
 
 
@@ -72,7 +74,13 @@ def _version_text(program: str) -> str:
     return done.stdout.decode(errors="replace")
 
 
-def output(media: Path, stream: int, target: Path, **options: Any) -> Any:
+def output(
+    media: Path,
+    stream: int,
+    target: Path,
+    decoding: Any = None,
+    **encoding: object,
+) -> Any:
     """A command, as an ffmpeg-python node, that makes `target` of one stream of `media`.
 
     One decoding and one encoding thread, no metadata, bit-exact flags.
@@ -81,12 +89,13 @@ def output(media: Path, stream: int, target: Path, **options: Any) -> Any:
         media: input file; nothing it refers to is followed.
         stream: index of the stream in it.
         target: output file.
-        options: further output options.
+        decoding: mapping of further input options.
+        encoding: further output options.
     """
     import ffmpeg
 
-    opened = ffmpeg.input(source.address(media), threads=1, **source.OPTIONS)
-    return opened[str(stream)].output(source.address(target), **_REPEATABLE, **options)
+    opened = ffmpeg.input(source.address(media), threads=1, **source.OPTIONS, **(decoding or {}))
+    return opened[str(stream)].output(source.address(target), **_REPEATABLE, **encoding)
 
 
 def run(command: Any, timeout_seconds: float) -> None:
@@ -134,6 +143,8 @@ def _explain(status: int, text: str) -> tuple[FailureClass, str]:
     last = text.splitlines()[-1] if text else "no message"
     if "No space left on device" in text:
         return FailureClass.DISK, "no space left on device while ffmpeg wrote"
+    if status == _TOO_MANY_ERRORS:
+        return FailureClass.UNREADABLE, "more than a tenth of its packets do not decode"
     if status < 0:
         return FailureClass.CRASHED, f"ffmpeg was ended by signal {-status}: {last}"
     return FailureClass.UNREADABLE, f"ffmpeg exit {status}: {last}"

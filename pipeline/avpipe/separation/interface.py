@@ -22,7 +22,7 @@ from avpipe.errors import UsageError
 from avpipe.separation import masks
 from avpipe.separation.spectrogram import FrontEnd
 
-Need = Literal["categories", "frames", "keypoints", "faces", "references"]
+Need = Literal["categories", "frames", "keypoints", "mouths", "faces", "references"]
 
 
 class Context(NamedTuple):
@@ -34,6 +34,8 @@ class Context(NamedTuple):
     """(B, S, T, 3, H, W) RGB, uint8 or float in [0, 1], in time order; zeros for an empty place."""
     keypoints: Tensor | None = None
     """(B, S, T, K, 3) x and y in px, and confidence; zeros for an empty place."""
+    mouths: Tensor | None = None
+    """(B, S, T, 3, 96, 96) crops, as `frames`."""
     faces: Tensor | None = None
     """(B, S, T, 512) embeddings of the faces; zeros for an empty place."""
     references: Tensor | None = None

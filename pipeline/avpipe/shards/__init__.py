@@ -8,7 +8,7 @@ layout of a file is data: `schemas/shard.toml`. Equal inputs give equal bytes.
 from avpipe.shards.assignment import assign
 from avpipe.shards.members import DatasetFacts, Member
 from avpipe.shards.pack import PackResult, pack
-from avpipe.shards.verify import Verification, verify
+from avpipe.shards.verify import Verification, repair, verify
 from avpipe.shards.write import ShardJob, shard_key, write_shard
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Verification",
     "assign",
     "pack",
+    "repair",
     "shard_key",
     "verify",
     "write_shard",

@@ -4,18 +4,25 @@ Its shape is declared in `schemas/dataset.schema.json`. It is written last: what
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from avpipe.errors import DatasetError
+from avpipe.resources import folder
 from avpipe.shards.members import DatasetFacts, Member
 from avpipe.shards.write import Entry
 
 NAME = "MANIFEST.json"
 INDEX = "index.parquet"
 FORMAT, VERSION = "avpipe-dataset", 1
+
+
+class Damaged(DatasetError):
+    """`MANIFEST.json` is there and cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,17 @@ EMPTY = Catalogue({}, {}, {}, {})
 """A folder in which nothing has been published."""
 
 
+def schema() -> Any:
+    """`schemas/dataset.schema.json`."""
+    return json.loads((folder("schemas") / "dataset.schema.json").read_text(encoding="utf-8"))
+
+
+@cache
+def file_names() -> re.Pattern[str]:
+    """What the paths of a dataset's files look like; nothing outside its folder does."""
+    return re.compile(schema()["properties"]["files"]["propertyNames"]["pattern"])
+
+
 def shard_name(field: str, number: int) -> str:
     """Path of a shard below the dataset's folder."""
     return f"shards/{field}-{number:05d}.h5"
@@ -47,27 +65,34 @@ def manifest_bytes(
     files: Mapping[str, Entry],
 ) -> bytes:
     """The file `MANIFEST.json`."""
+    dataset = {
+        "name": facts.name,
+        "title": facts.title,
+        "licence": facts.licence,
+        "citation": facts.citation,
+        "source": facts.source,
+        "fps": facts.fps,
+        "sample_rate": facts.sample_rate,
+        "fields": list(facts.fields),
+        "topologies": {field: t.name for field, t in facts.topologies.items()},
+    }
+    counts = {
+        "recordings": len(members),
+        "segments": sum(len(m.segments) for m in members),
+        "frames": sum(len(s) for m in members for s in m.segments),
+    }
+    return catalogue_bytes(Catalogue(dataset, counts, assignment, files))
+
+
+def catalogue_bytes(catalogue: Catalogue) -> bytes:
+    """The file `MANIFEST.json` of a catalogue."""
     document = {
         "format": FORMAT,
         "version": VERSION,
-        "dataset": {
-            "name": facts.name,
-            "title": facts.title,
-            "licence": facts.licence,
-            "citation": facts.citation,
-            "source": facts.source,
-            "fps": facts.fps,
-            "sample_rate": facts.sample_rate,
-            "fields": list(facts.fields),
-            "topologies": {field: t.name for field, t in facts.topologies.items()},
-        },
-        "counts": {
-            "recordings": len(members),
-            "segments": sum(len(m.segments) for m in members),
-            "frames": sum(len(s) for m in members for s in m.segments),
-        },
-        "assignment": dict(assignment),
-        "files": dict(files),
+        "dataset": dict(catalogue.dataset),
+        "counts": dict(catalogue.counts),
+        "assignment": dict(catalogue.assignment),
+        "files": dict(catalogue.files),
     }
     return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
@@ -83,11 +108,14 @@ def read_catalogue(out: Path) -> Catalogue:
         document = json.loads(path.read_text(encoding="utf-8"))
         found = (document["format"], document["version"])
         if found == (FORMAT, VERSION):
+            for name in document["files"]:
+                if not file_names().fullmatch(name):
+                    raise ValueError(f"{name!r} is no file of a dataset")
             return Catalogue(
                 document["dataset"], document["counts"], document["assignment"], document["files"]
             )
     except FileNotFoundError:
         raise DatasetError(f"{out} is not a built dataset: it has no {NAME}") from None
     except (ValueError, KeyError, TypeError, OSError) as error:
-        raise DatasetError(f"{path} is damaged ({error}): build the dataset again") from error
+        raise Damaged(f"{path} is damaged ({error}): run repair, then build again") from error
     raise DatasetError(f"{path} is {found}, this avpipe reads {(FORMAT, VERSION)}")

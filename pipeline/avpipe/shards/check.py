@@ -10,10 +10,17 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from avpipe.errors import AvpipeError, DatasetError
-from avpipe.shards.layout import Column, columns, kind
-from avpipe.shards.open import column, dataset, group, open_shard, reading, topology_of
-from avpipe.timegrid import sample_count
+from avpipe.errors import AvpipeError
+from avpipe.shards.layout import Column, columns, lengths_of
+from avpipe.shards.open import (
+    attributes_of,
+    column,
+    dataset,
+    group,
+    open_shard,
+    reading,
+    topology_of,
+)
 from avpipe.types import Segment
 
 Segments = dict[str, list[Segment]]
@@ -24,14 +31,14 @@ def shard_problems(path: Path) -> list[str]:
     try:
         with open_shard(path) as file, reading(path):
             return list(_file_problems(file))
-    except DatasetError as error:
+    except AvpipeError as error:
         return [str(error)]
 
 
 def shard_segments(path: Path) -> Segments:
     """Recording -> its segments, as the shard has them."""
     with open_shard(path) as file, reading(path):
-        return {name: _segments(group(file, name)) for name in file}
+        return {name: segments_of(group(file, name)) for name in file}
 
 
 def crc32(rows: npt.NDArray[Any]) -> int:
@@ -40,34 +47,34 @@ def crc32(rows: npt.NDArray[Any]) -> int:
 
 
 def _file_problems(file: h5py.File) -> Iterator[str]:
-    field = str(file.attrs["field"])
-    joints = len(topology_of(file)) if kind(field) == "keypoints" else 0
+    attributes = attributes_of(file)
+    if "joints" in attributes:
+        topology_of(file)
     for name in file:
-        for problem in _recording_problems(group(file, name), file, field, joints):
+        for problem in _recording_problems(group(file, name), attributes):
             yield f"{name}: {problem}"
 
 
-def _recording_problems(
-    recording: h5py.Group, file: h5py.File, field: str, joints: int
-) -> Iterator[str]:
+def _recording_problems(recording: h5py.Group, shard: dict[str, Any]) -> Iterator[str]:
     try:
-        segments = _segments(recording)
+        segments = segments_of(recording)
     except AvpipeError as error:
         yield str(error)
         return
-    total = int(recording.attrs["frames"])
+    attributes = attributes_of(recording)
+    total = attributes["frames"]
     if not segments:
         yield "has no segment"
     if any(a.stop > b.start for a, b in pairwise(segments)):
         yield "segments overlap or are not in order"
     if segments and segments[-1].stop > total:
         yield f"a segment ends at frame {segments[-1].stop} of {total}"
-    fps, rate = float(file.attrs["fps"]), int(file.attrs.get("sample_rate", 0))
-    frames = sum(map(len, segments))
-    samples = sum(sample_count(len(s), fps, rate) for s in segments)
-    for spec in columns(field):
+    lengths = lengths_of(shard, attributes, segments)
+    if "offsets" in recording:
+        lengths["B"] = int(dataset(recording, "offsets")[-1])
+    for spec in columns(shard["field"]):
         stored = column(recording, spec)
-        expected = spec.shape(frames, samples, joints)
+        expected = spec.shape(lengths)
         if stored.shape != expected:
             yield f"{spec.name} is {stored.shape}, its segments need {expected}"
             continue
@@ -82,9 +89,12 @@ def _value_problems(spec: Column, rows: npt.NDArray[Any]) -> Iterator[str]:
         yield f"{spec.name} holds values that are not finite"
     elif spec.name == "confidence" and ((rows < 0) | (rows > 1)).any():
         yield f"confidence lies in [{rows.min()}, {rows.max()}], not in [0, 1]"
+    elif spec.name == "offsets" and (rows[0] != 0 or (np.diff(rows) <= 0).any()):
+        yield "offsets do not start at 0 or do not grow"
 
 
-def _segments(recording: h5py.Group) -> list[Segment]:
+def segments_of(recording: h5py.Group) -> list[Segment]:
+    """The segments of a recording, as its shard has them."""
     stored = dataset(recording, "segments")
     if stored.dtype.str != "<i8" or stored.ndim != 2 or stored.shape[1] != 2:
         raise ValueError(f"{stored.name} is {stored.dtype} {stored.shape}, not int64 (n, 2)")

@@ -10,7 +10,7 @@ from avpipe.errors import DatasetError
 from avpipe.keypoints import files
 from avpipe.shards.layout import kind
 from avpipe.shards.members import DatasetFacts, Member
-from avpipe.timegrid import sample_count, sample_range
+from avpipe.timegrid import kept_range, sample_count, sample_range
 
 Arrays = dict[str, npt.NDArray[Any]]
 """Column -> its rows."""
@@ -23,9 +23,15 @@ def read_columns(field: str, facts: DatasetFacts, member: Member) -> Arrays:
         DatasetError: the artifact does not hold what the member says.
     """
     folder = member.artifacts[field]
-    if kind(field) == "audio":
-        return {"audio": _audio(folder / "audio.wav", facts, member)}
-    return _keypoints(folder, field, facts, member)
+    match kind(field):
+        case "audio":
+            return {"audio": _audio(folder / "audio.wav", facts, member)}
+        case "stems":
+            return {"stems": _stems(folder / "stems.npy", facts, member)}
+        case "keypoints":
+            return _keypoints(folder, field, facts, member)
+        case _:
+            return _images(folder, field, member)
 
 
 def _audio(path: Path, facts: DatasetFacts, member: Member) -> npt.NDArray[np.int16]:
@@ -46,6 +52,39 @@ def _audio(path: Path, facts: DatasetFacts, member: Member) -> npt.NDArray[np.in
             wav.seek(start)
             parts.append(wav.read(stop - start, dtype="int16"))
     return np.concatenate(parts)
+
+
+def _stems(path: Path, facts: DatasetFacts, member: Member) -> npt.NDArray[np.float32]:
+    total = sample_count(member.frames, facts.fps, facts.sample_rate)
+    whole = np.load(path, mmap_mode="r", allow_pickle=False)
+    if whole.shape != (total, len(member.media["stems"]["names"])):
+        raise DatasetError(
+            f"{member.id}: stems.npy is {whole.shape}, {member.frames} frames need {total} samples:"
+            f" delete {path.parent} and build again"
+        )
+    ranges = [sample_range(s, facts.fps, facts.sample_rate, total) for s in member.segments]
+    return np.concatenate([whole[start:stop] for start, stop in ranges])
+
+
+def _images(folder: Path, field: str, member: Member) -> Arrays:
+    offsets = np.load(folder / f"{field}_offsets.npy", allow_pickle=False)
+    jpeg = np.memmap(folder / f"{field}.mjpeg", np.uint8, mode="r")
+    step = member.media[field]["step"]
+    if len(offsets) != 1 + -(-member.frames // step) or offsets[-1] != len(jpeg):
+        raise DatasetError(
+            f"{member.id}: {field} has {len(offsets) - 1} images in {len(jpeg)} bytes, not one for"
+            f" every {step} of {member.frames} frames: delete {folder} and build again"
+        )
+    ranges = [kept_range(s, step) for s in member.segments]
+    sizes = [np.diff(offsets[start : stop + 1]) for start, stop in ranges]
+    arrays = {
+        "jpeg": np.concatenate([jpeg[offsets[start] : offsets[stop]] for start, stop in ranges]),
+        "offsets": np.concatenate([[0], np.cumsum(np.concatenate(sizes))]),
+    }
+    if kind(field) == "crops":
+        held = np.load(folder / f"{field}_held.npy", allow_pickle=False)
+        arrays["held"] = np.concatenate([held[start:stop] for start, stop in ranges])
+    return arrays
 
 
 def _keypoints(folder: Path, field: str, facts: DatasetFacts, member: Member) -> Arrays:

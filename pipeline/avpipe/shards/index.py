@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from avpipe.errors import DatasetError
 from avpipe.resources import folder
-from avpipe.shards.members import DatasetFacts, Member, canonical
+from avpipe.shards.members import DatasetFacts, Member
+from avpipe.store import canonical
 from avpipe.timegrid import exact, sample_count
 
 _TYPES = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}
@@ -39,7 +40,12 @@ def index_bytes(
         for member in sorted(members, key=lambda m: m.id)
         for row in rows_of(facts, member, assignment[member.id])
     ]
-    table = pa.Table.from_pylist(rows, schema=schema())
+    return table_bytes(rows)
+
+
+def table_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """The file `index.parquet` of rows that are in order."""
+    table = pa.Table.from_pylist(list(rows), schema=schema())
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()

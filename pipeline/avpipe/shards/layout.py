@@ -1,16 +1,25 @@
 """The layout of a shard as `schemas/shard.toml` declares it, and the attributes it gives a file."""
 
+import math
 import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from avpipe.errors import UsageError
 from avpipe.resources import folder
-from avpipe.shards.members import DatasetFacts, Member, canonical
+from avpipe.shards.members import DatasetFacts, Member
+from avpipe.store import canonical
+from avpipe.timegrid import kept_range, sample_count
+from avpipe.types import Segment
 
 Attributes = dict[str, Any]
 """Name -> text, number or flat list, as HDF5 attributes hold them."""
+Lengths = dict[str, int]
+"""Letter of an axis -> its length."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +30,19 @@ class Column:
     dtype: str
     axes: tuple[str, ...]
     unit: str
-    chunk_seconds: float
 
-    def shape(self, frames: int, samples: int, joints: int) -> tuple[int, ...]:
-        """Its shape for so many frames, samples and joints."""
-        letters = {"T": frames, "N": samples, "K": joints, "xy": 2}
-        return tuple(letters[axis] for axis in self.axes)
+    def shape(self, lengths: Lengths) -> tuple[int, ...]:
+        """Its shape, given the length of every axis."""
+        return tuple(lengths[axis] for axis in self.axes)
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How columns are stored."""
+
+    chunk_seconds: float
+    filters: Mapping[str, Any]
+    """Compression, as h5py's `create_dataset` takes it."""
 
     def chunks(self, shape: tuple[int, ...], rows_per_second: float) -> tuple[int, ...]:
         """Chunk shape: `chunk_seconds` along time, whole in the other axes."""
@@ -39,8 +55,13 @@ def declared() -> dict[str, Any]:
     return tomllib.loads((folder("schemas") / "shard.toml").read_text(encoding="utf-8"))
 
 
+def storage() -> Storage:
+    """The declared storage."""
+    return Storage(**declared()["storage"])
+
+
 def kind(field: str) -> str:
-    """`audio` or `keypoints`: what kind of data a field holds."""
+    """`audio`, `keypoints`, `images`, `crops` or `stems`: what kind of data a field holds."""
     kinds: dict[str, str] = declared()["kinds"]
     if field not in kinds:
         raise UsageError(f"no shard layout for field {field!r}; there are {', '.join(kinds)}")
@@ -52,8 +73,7 @@ def columns(field: str) -> tuple[Column, ...]:
     """The columns of a field, in the order in which they are written."""
     table = declared()["columns"][kind(field)]
     return tuple(
-        Column(name, c["dtype"], tuple(c["axes"]), c["unit"], c["chunk_seconds"])
-        for name, c in sorted(table.items())
+        Column(name, c["dtype"], tuple(c["axes"]), c["unit"]) for name, c in sorted(table.items())
     )
 
 
@@ -72,8 +92,10 @@ def file_attributes(field: str, facts: DatasetFacts) -> Attributes:
             {c.name: {"dtype": c.dtype, "axes": c.axes, "unit": c.unit} for c in columns(field)}
         ),
     }
-    if kind(field) == "audio":
+    if kind(field) in ("audio", "stems"):
         return attributes | {"sample_rate": facts.sample_rate}
+    if kind(field) != "keypoints":
+        return attributes
     topology = facts.topologies[field]
     return attributes | {
         "topology": topology.name,
@@ -94,6 +116,50 @@ def recording_attributes(field: str, facts: DatasetFacts, member: Member) -> Att
         "frames": member.frames,
         "input": member.digests[field],
     }
-    if kind(field) == "keypoints":
+    if kind(field) in ("keypoints", "crops"):
         attributes["detector"] = canonical(dict(member.detector))
+    if frozen := member.frozen.get(field):
+        attributes["frozen"] = list(frozen)
+    if kind(field) in ("images", "crops"):
+        attributes |= {name: member.media[field][name] for name in ("step", "height", "width")}
+    if kind(field) == "stems":
+        attributes["names"] = list(member.media[field]["names"])
     return attributes
+
+
+def lengths_of(
+    shard: Mapping[str, Any], recording: Mapping[str, Any], segments: Iterable[Segment]
+) -> Lengths:
+    """The length of every axis of a recording's columns but B, which only its content tells.
+
+    Args:
+        shard: attributes of the file.
+        recording: attributes of the recording's group.
+        segments: of the recording.
+    """
+    segments = list(segments)
+    fps, rate = shard["fps"], shard.get("sample_rate", 0)
+    ranges = [kept_range(s, recording.get("step", 1)) for s in segments]
+    images = sum(stop - start for start, stop in ranges)
+    return {
+        "T": sum(map(len, segments)),
+        "N": sum(sample_count(len(s), fps, rate) for s in segments),
+        "K": len(shard.get("joints", ())),
+        "xy": 2,
+        "S": len(recording.get("names", ())),
+        "I": images,
+        "I + 1": images + 1,
+    }
+
+
+def stored_bytes(field: str, facts: DatasetFacts, member: Member) -> int:
+    """Bytes of a member's rows in a shard of `field`; for images, as if all were of one size."""
+    joints = facts.topologies[field].joints if field in facts.topologies else ()
+    shard = {"fps": facts.fps, "sample_rate": facts.sample_rate, "joints": joints}
+    media = member.media.get(field, {})
+    lengths = lengths_of(shard, media, member.segments)
+    lengths["B"] = media.get("bytes", 0) * lengths["T"] // max(1, member.frames)
+    return sum(
+        math.prod(column.shape(lengths)) * np.dtype(column.dtype).itemsize
+        for column in columns(field)
+    )

@@ -1,6 +1,5 @@
 """What goes into the shards: facts of the dataset, and one member for each packed recording."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +45,11 @@ class Member:
     """Stage -> key of its artifact, for the index."""
     detector: Mapping[str, Any] = field(default_factory=dict)
     """Identity of what found the keypoints."""
+    frozen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Field -> stages on its way whose outputs were kept on purpose although they were stale."""
+    media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Field of images, crops or stems -> what its artifact says of itself: `step`, `height`,
+    `width` and `bytes` (of the whole recording), or `names`."""
 
     @property
     def id(self) -> str:
@@ -62,8 +66,3 @@ def counts(member: Member, facts: DatasetFacts) -> tuple[int, int]:
     frames = sum(map(len, member.segments))
     samples = sum(sample_count(len(s), facts.fps, facts.sample_rate) for s in member.segments)
     return frames, samples
-
-
-def canonical(value: Any) -> str:
-    """The one JSON text of a value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

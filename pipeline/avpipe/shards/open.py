@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from avpipe.errors import DatasetError
 from avpipe.shards.layout import Column, declared
@@ -35,7 +36,8 @@ def open_shard(path: Path) -> h5py.File:
     # Without a chunk cache HDF5 reads just the bytes asked for from uncompressed chunks.
     with reading(path):
         file = h5py.File(path, "r", libver=_libver(), locking=False, rdcc_nbytes=0)
-    found = (file.attrs.get("format"), file.attrs.get("version"))
+        attributes = attributes_of(file)
+    found = (attributes.get("format"), attributes.get("version"))
     expected = (declared()["format"], declared()["version"])
     if found != expected:
         file.close()
@@ -47,7 +49,7 @@ def is_shard(path: Path, key: str) -> bool:
     """Whether a file is the shard with that key."""
     try:
         with open_shard(path) as file:
-            return bool(file.attrs.get("key") == key)
+            return bool(attributes_of(file).get("key") == key)
     except DatasetError:
         return False
 
@@ -76,20 +78,30 @@ def column(parent: h5py.Group, spec: Column) -> h5py.Dataset:
     return found
 
 
+def attributes_of(target: h5py.Group) -> dict[str, Any]:
+    """The attributes of a group as Python values: text, numbers, and lists of them."""
+    return {name: _plain(value) for name, value in target.attrs.items()}
+
+
 def topology_of(file: h5py.File) -> Topology:
     """The topology of a keypoints shard."""
-
-    def numbers(name: str) -> tuple[int, ...]:
-        return tuple(int(i) for i in file.attrs[name])
-
+    attributes = attributes_of(file)
     return Topology(
-        name=file.attrs["topology"],
-        joints=tuple(map(str, file.attrs["joints"])),
-        parents=numbers("parents"),
-        left_hand=numbers("left_hand"),
-        right_hand=numbers("right_hand"),
-        mirror=numbers("mirror"),
+        name=attributes["topology"],
+        joints=tuple(attributes["joints"]),
+        parents=tuple(attributes["parents"]),
+        left_hand=tuple(attributes["left_hand"]),
+        right_hand=tuple(attributes["right_hand"]),
+        mirror=tuple(attributes["mirror"]),
     )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.decode()
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _own(parent: h5py.Group, name: str) -> Any:

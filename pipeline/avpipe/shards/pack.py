@@ -24,8 +24,8 @@ from avpipe.shards.catalogue import (
 )
 from avpipe.shards.check import shard_problems
 from avpipe.shards.index import index_bytes
-from avpipe.shards.layout import columns
-from avpipe.shards.members import DatasetFacts, Member, by_field, counts
+from avpipe.shards.layout import stored_bytes
+from avpipe.shards.members import DatasetFacts, Member, by_field
 from avpipe.shards.open import is_shard
 from avpipe.shards.publish import has_digest, published, retire
 from avpipe.shards.write import Entry, ShardJob, describe, shard_key, write_shard
@@ -91,10 +91,10 @@ def pack(
     digest = hashlib.sha256(index).hexdigest()
     if INDEX in before.files and before.files[INDEX]["sha256"] != digest:
         retire(out / INDEX, before.files[INDEX]["sha256"], has_digest)
-    _replace(out / INDEX, index)
+    replace_content(out / INDEX, index)
     files[INDEX] = {"bytes": len(index), "sha256": digest}
-    _replace(out / NAME, manifest_bytes(facts, members, todo.assignment, files))
-    removed = tuple(_sweep(out, files))
+    replace_content(out / NAME, manifest_bytes(facts, members, todo.assignment, files))
+    removed = tuple(sweep(out, files))
     return PackResult(tuple(names), tuple(sorted(todo.reused)), removed)
 
 
@@ -109,7 +109,7 @@ def plan(
     """What `pack` would write; changes nothing."""
     before = _published(out)
     assignment = assign(
-        {m.id: _bytes(m, facts) for m in members},
+        {m.id: sum(stored_bytes(f, facts, m) for f in m.artifacts) for m in members},
         None if compact else before.assignment,
         target_bytes,
     )
@@ -150,27 +150,15 @@ def _usable(job: ShardJob, entry: Mapping[str, int | str]) -> Entry | None:
     return None if shard_problems(job.path) else describe(job.path, job)
 
 
-def _bytes(member: Member, facts: DatasetFacts) -> int:
-    import numpy as np
-
-    frames, samples = counts(member, facts)
-    total = 0
-    for field in member.artifacts:
-        joints = len(facts.topologies[field]) if field in facts.topologies else 0
-        for column in columns(field):
-            shape = column.shape(frames, samples, joints)
-            total += int(np.prod(shape)) * np.dtype(column.dtype).itemsize
-    return total
-
-
-def _replace(path: Path, content: bytes) -> None:
+def replace_content(path: Path, content: bytes) -> None:
+    """Publishes a file; one that is there already with that content stays as it is."""
     if path.is_file() and path.read_bytes() == content:
         return
     with published(path) as temporary:
         temporary.write_bytes(content)
 
 
-def _sweep(out: Path, listed: Mapping[str, Entry]) -> Iterator[str]:
+def sweep(out: Path, listed: Mapping[str, Entry]) -> Iterator[str]:
     """Removes files that earlier builds left and `MANIFEST.json` does not list."""
     for folder in (out, out / "shards"):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():

@@ -5,13 +5,13 @@ file is replaced, it gets a second, hidden name that holds its digest (`retire`)
 `MANIFEST.json` is in place, the old one and every file it lists can be read through `locate`.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from avpipe.errors import DatasetError
+from avpipe.store import fsync, sha256_file
 
 
 @contextmanager
@@ -26,33 +26,19 @@ def published(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
         yield temporary
-        sync(temporary)
+        fsync(temporary)
         temporary.replace(path)
-        sync(path.parent)
+        fsync(path.parent)
     except OSError as error:
-        raise DatasetError(f"cannot write {path}: {error.strerror or error}") from error
+        reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
+        raise DatasetError(f"cannot write {path}: {reason}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def sync(path: Path) -> None:
-    """Waits until a file's data, or a folder's names, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def sha256(path: Path) -> str:
-    """Digest of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def has_digest(path: Path, digest: str) -> bool:
     """Whether a file has that sha256."""
-    return sha256(path) == digest
+    return sha256_file(path) == digest
 
 
 def retired(path: Path, digest: str) -> Path:
@@ -71,7 +57,7 @@ def retire(path: Path, digest: str, is_version: Callable[[Path, str], bool]) -> 
     kept = retired(path, digest)
     if path.exists() and not kept.exists() and is_version(path, digest):
         os.link(path, kept)
-        sync(path.parent)
+        fsync(path.parent)
 
 
 def locate(path: Path, digest: str, is_version: Callable[[Path, str], bool]) -> Path:

@@ -8,11 +8,22 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from avpipe.images import Images
 from avpipe.shards.catalogue import Catalogue
+from avpipe.shards.check import segments_of
 from avpipe.shards.layout import columns, kind
-from avpipe.shards.open import column, group, is_shard, open_shard, reading, topology_of
+from avpipe.shards.open import (
+    attributes_of,
+    column,
+    group,
+    is_shard,
+    open_shard,
+    reading,
+    topology_of,
+)
 from avpipe.shards.publish import locate
-from avpipe.types import Keypoints
+from avpipe.timegrid import kept_range
+from avpipe.types import Keypoints, Segment, Stems
 
 OPEN_SHARDS = 64
 """Shards that stay open in one process."""
@@ -27,7 +38,7 @@ class ShardReader:
         self.path = path
         self._file = open_shard(path)
         with reading(path):
-            self.field = str(self._file.attrs["field"])
+            self.field = str(attributes_of(self._file)["field"])
             self.topology = topology_of(self._file) if kind(self.field) == "keypoints" else None
         self._known: dict[str, list[h5py.Dataset]] = {}
 
@@ -41,6 +52,42 @@ class ShardReader:
         assert self.topology is not None
         confidence, filled, xy = self._rows(recording, start, stop)
         return Keypoints(xy, confidence, self.topology, filled)
+
+    def stems(self, recording: str, start: int, stop: int) -> Stems:
+        """Samples [start, stop) of a recording's rows."""
+        (samples,) = self._rows(recording, start, stop)
+        with reading(self.path):
+            names = attributes_of(group(self._file, recording))["names"]
+        return Stems(tuple(names), np.ascontiguousarray(samples.T))
+
+    def images(self, recording: str, whole: Segment, window: Segment) -> Images:
+        """The images of a window's frames.
+
+        Args:
+            whole: a segment of the recording.
+            window: frames of it, counted in the recording.
+        """
+        with reading(self.path):
+            found = group(self._file, recording)
+            step, height, width = (attributes_of(found)[n] for n in ("step", "height", "width"))
+            before = [kept_range(s, step) for s in segments_of(found) if s.start < whole.start]
+        first, last = kept_range(window, step)
+        row = sum(b - a for a, b in before) + first - kept_range(whole, step)[0]
+        held = None
+        with reading(self.path):
+            stored = self._known.get(recording) or self._look_up(recording)
+            *of_crops, jpeg, offsets = stored
+            places = offsets[row : row + last - first + 1]
+            if of_crops:
+                held = of_crops[0][row : row + last - first]
+            return Images(
+                jpeg[places[0] : places[-1]],
+                places - places[0],
+                np.arange(first, last) * step - window.start,
+                height,
+                width,
+                held,
+            )
 
     def _rows(self, recording: str, start: int, stop: int) -> list[npt.NDArray[Any]]:
         with reading(self.path):

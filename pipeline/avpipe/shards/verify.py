@@ -1,17 +1,25 @@
 """Proves that a dataset is whole: recomputes every digest and invariant and names what is wrong."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from avpipe.errors import DatasetError
-from avpipe.resources import folder
-from avpipe.shards.catalogue import INDEX, NAME, Catalogue, read_catalogue, shard_name
+from avpipe.shards.catalogue import (
+    INDEX,
+    NAME,
+    Catalogue,
+    Damaged,
+    read_catalogue,
+    schema,
+    shard_name,
+)
 from avpipe.shards.check import Segments, shard_problems, shard_segments
 from avpipe.shards.index import read_index
-from avpipe.shards.publish import sha256
+from avpipe.shards.open import is_shard
+from avpipe.store import sha256_file
 from avpipe.timegrid import exact, sample_count
 from avpipe.types import Segment
 
@@ -50,6 +58,36 @@ def verify(out: Path) -> Verification:
     return _verification(1 + len(catalogue.files), problems)
 
 
+def repair(out: Path) -> tuple[str, ...]:
+    """Removes damaged files, so that the next `pack` writes them again; it takes care itself of
+    what an interrupted one left.
+
+    Returns:
+        What was removed, as paths below the dataset's folder.
+    """
+    if not (out / NAME).is_file():
+        return ()
+    try:
+        files = read_catalogue(out).files
+    except Damaged:
+        (out / NAME).unlink()
+        return (NAME,)
+    damaged = tuple(name for name, entry in sorted(files.items()) if _is_damaged(out, name, entry))
+    for name in damaged:
+        (out / name).unlink()
+    return damaged
+
+
+def _is_damaged(out: Path, name: str, entry: Mapping[str, Any]) -> bool:
+    path = out / name
+    if not path.is_file():
+        return False
+    if path.stat().st_size == entry["bytes"] and sha256_file(path) == entry["sha256"]:
+        return False
+    # A whole shard with another key was written by a build that did not live to list it.
+    return name == INDEX or is_shard(path, entry["key"]) or bool(shard_problems(path))
+
+
 def _verification(checked: int, problems: list[tuple[str, str]]) -> Verification:
     return Verification(checked, tuple({"path": p, "problem": text} for p, text in problems))
 
@@ -57,9 +95,8 @@ def _verification(checked: int, problems: list[tuple[str, str]]) -> Verification
 def _manifest_problems(out: Path) -> Found:
     import jsonschema
 
-    schema = json.loads((folder("schemas") / "dataset.schema.json").read_text(encoding="utf-8"))
     document = json.loads((out / NAME).read_text(encoding="utf-8"))
-    for error in jsonschema.Draft202012Validator(schema).iter_errors(document):
+    for error in jsonschema.Draft202012Validator(schema()).iter_errors(document):
         where = ".".join(map(str, error.absolute_path)) or "the document"
         yield NAME, f"{where}: {error.message}"
 
@@ -72,7 +109,7 @@ def _file_problems(out: Path, catalogue: Catalogue) -> Found:
             continue
         if (size := path.stat().st_size) != entry["bytes"]:
             yield name, f"has {size} bytes, {NAME} says {entry['bytes']}"
-        elif (digest := sha256(path)) != entry["sha256"]:
+        elif (digest := sha256_file(path)) != entry["sha256"]:
             yield name, f"has sha256 {digest[:12]}…, {NAME} says {entry['sha256'][:12]}…"
         if name != INDEX:
             yield from ((name, problem) for problem in shard_problems(path))

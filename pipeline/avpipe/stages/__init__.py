@@ -3,11 +3,12 @@
 A stage is a module with
 
     NEEDS    names of the stages whose artifacts it reads (the line itself is `avpipe.dag`)
-    POOL     who runs it: "net", "cpu" or "gpu"
+    POOL     who runs it: "net", "cpu" or "gpu"; one of "gpu" may have `uses_gpu(config) -> bool`
     VERSION  raised by hand whenever the same inputs and parameters would give other data
     Config   frozen dataclass: its parameters with defaults, a docstring under each
     tool     (config) -> dict: identity of the programs and models that shape the output
     run      (job) -> dict: fills `job.out`, returns facts for the provenance sidecar
+    COLUMNS  (optional) further columns of the manifest that shape the output
 
 `run` reads only what `job` gives it and knows nothing of where it runs. An expected failure of the
 recording is raised as `RecordingFailed`. Files named `*.sidecar.json` describe how the data came

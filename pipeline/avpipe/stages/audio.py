@@ -15,7 +15,7 @@ from typing import Any
 from avpipe.config import runtime_only
 from avpipe.errors import FailureClass, RecordingFailed
 from avpipe.media import Scan, ffmpeg
-from avpipe.media.scan import AudioStream, media_file
+from avpipe.media.facts import AudioStream, media_file
 from avpipe.stages import Facts, Job, Pool
 from avpipe.timegrid import sample_count
 

@@ -1,7 +1,8 @@
 """download: the recording's media file, as its source has it.
 
 In:  the recording's URL, or a folder or file on this machine.
-Out: `media.<ext>`, `scan.json` (what it holds) and `info.sidecar.json` (what its site says of it).
+Out: `media.<ext>`, `scan.json` (what it holds) and `info.sidecar.json` (what its site says of it);
+     `track-<number>-<name>.<ext>` for the tracks of a mixture that is a folder.
 
 A file that is not whole is fetched once more: the very same bytes again mean that the source is
 broken, other bytes that the way was.
@@ -13,12 +14,13 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from avpipe.errors import FailureClass, RecordingFailed, UsageError
-from avpipe.fetch import folder
+from avpipe.fetch import folder, licences, tracks
+from avpipe.fetch.address import without_password
 from avpipe.fetch.options import Options
 from avpipe.fetch.web import fetch
 from avpipe.media import Scan, scan
@@ -49,15 +51,23 @@ def run(job: Job) -> Facts:
     url = job.recording.url
     if not url:
         raise UsageError(f"{job.recording.id} has no url, and its dataset no source")
+    if job.recording.licence:
+        licences.require(job.config.require_licence, job.recording.licence)
+        job = replace(job, config=replace(job.config, require_licence=None))
     if url.startswith(("http://", "https://")):
         found = _from_web(job, url)
     else:
+        licences.require(job.config.require_licence, job.config.licence)
         found = _from_folder(job, Path(url))
+    if found.sha256 in job.config.refused:
+        raise RecordingFailed(
+            FailureClass.REMOVED, "it has the bytes of a recording that was removed on request"
+        )
     found.scan.write(job.out)
     text = json.dumps(found.info, indent=1, sort_keys=True, ensure_ascii=False)
     (job.out / "info.sidecar.json").write_text(text + "\n")
     return {
-        "url": url,
+        "url": without_password(url),
         "bytes": found.scan.bytes,
         "sha256": found.sha256,
         "format_id": found.info.get("format_id"),
@@ -83,6 +93,7 @@ def _from_web(job: Job, url: str) -> _Found:
     with _partial_folder(job) as place:
         found = _attempt(url, place / "first", job.config)
         if found.failure:
+            found.path.unlink()
             again = _attempt(url, place / "second", job.config)
             if again.failure:
                 same = found.sha256 == again.sha256
@@ -106,12 +117,17 @@ def _attempt(url: str, place: Path, options: Options) -> _Found:
 
 
 def _from_folder(job: Job, place: Path) -> _Found:
-    source = folder.find(place, job.recording)
-    target = _target(job, source)
-    folder.link(source, target)
-    found = _examine(target, {"extractor": "folder", "file": source.name}, job.config)
+    if (place / job.recording.id).is_dir():
+        piece = tracks.find(place / job.recording.id)
+    else:
+        piece = tracks.beside(folder.find(place, job.recording))
+    source = piece.mixture
+    for number, (name, path) in enumerate(piece.tracks, start=1):
+        folder.link(path, job.out / tracks.linked_name(number, name, path))
+    found = _examine(source, {"extractor": "folder", "file": source.name}, job.config)
     if found.failure:
         raise RecordingFailed(found.failure, found.reason, permanent=True)
+    folder.link(source, _target(job, source))
     return found
 
 

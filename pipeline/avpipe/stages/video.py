@@ -16,7 +16,7 @@ from typing import Any
 from avpipe.config import runtime_only
 from avpipe.errors import FailureClass, RecordingFailed
 from avpipe.media import Scan, ffmpeg, scan
-from avpipe.media.scan import VideoStream, media_file
+from avpipe.media.facts import VideoStream, media_file
 from avpipe.stages import Facts, Job, Pool
 from avpipe.timegrid import exact
 
@@ -25,10 +25,13 @@ POOL: Pool = "cpu"
 VERSION = 1
 
 GRAPH = (
-    "fps={fps}:start_time=0:round=up,tpad=stop=-1:stop_mode=clone,trim=end_frame={frames},"
+    "scale=iw:ih,tpad=stop_duration=1:stop_mode=clone,fps={fps}:start_time=0:round=up,"
+    "tpad=stop=-1:stop_mode=clone,trim=end_frame={frames},"
     "pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_range=tv,format=yuv420p"
 )
-"""`round=up` shows at t / fps the last frame at or before it; 4:2:0 colour needs even sizes."""
+"""The first `scale` keeps the first picture's size where a stream changes its own. `round=up` shows
+at t / fps the last frame at or before it; without the first `tpad` a last frame that ends before
+the next instant of the grid would be lost. 4:2:0 colour needs even sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ def _encode(media: Path, video: VideoStream, frames: int, target: Path, config: 
         media,
         video.index,
         target,
+        decoding={"reinit_filter": 0},  # a new graph would begin to count frames again
         vf=graph,
         vcodec="libx264",
         crf=config.crf,

@@ -14,12 +14,17 @@ IMAGE_STD = (0.229, 0.224, 0.225)
 """RGB statistics of ImageNet, which torchvision's weights expect to be taken out."""
 
 
-def normalised(frames: Tensor, like: Tensor) -> Tensor:
+def normalised(
+    frames: Tensor,
+    like: Tensor,
+    mean: tuple[float, ...] = IMAGE_MEAN,
+    std: tuple[float, ...] = IMAGE_STD,
+) -> Tensor:
     """Frames (..., 3, H, W), uint8 or float in [0, 1], as networks read them, typed as `like`."""
-    scaled = frames.to(like.dtype) / 255 if frames.dtype == torch.uint8 else frames.to(like.dtype)
-    mean = scaled.new_tensor(IMAGE_MEAN).view(3, 1, 1)
-    std = scaled.new_tensor(IMAGE_STD).view(3, 1, 1)
-    return (scaled - mean) / std
+    scaled = frames.to(like.dtype)
+    if frames.dtype == torch.uint8:
+        scaled = scaled / 255
+    return (scaled - scaled.new_tensor(mean)[:, None, None]) / scaled.new_tensor(std)[:, None, None]
 
 
 def resnet(name: str, pretrained: Pretrained) -> Any:

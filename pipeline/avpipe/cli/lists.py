@@ -1,0 +1,83 @@
+"""`avpipe remove`: takes recordings out of built datasets for good."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from avpipe.cli import output, place
+
+if TYPE_CHECKING:
+    from avpipe.lists.removed import Removal
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command(epilog='Example: avpipe remove dQw4w9WgXcQ --ticket "mail of 3 May"')(remove)
+
+
+def remove(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID...", help="Recordings, or videos.")
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option(metavar="ID", help="All recordings of a channel: id, name or URL.")
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="DATASET", help="Its folder or name [default: all in data]."
+        ),
+    ] = None,
+    out: place.Out = None,
+    ticket: Annotated[str, typer.Option(help="Who asked and why: kept in removed.jsonl.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    json: output.Json = False,
+) -> int:
+    """Deletes all there is of recordings, and keeps them from ever coming back.
+
+    Shards and index are rewritten without them. Exports and trainings they went into are named:
+    these are not touched. `avpipe verify --absent ID` proves that nothing is left.
+    """
+    from avpipe.errors import UsageError
+    from avpipe.lists.removal import of_channel
+    from avpipe.lists.removal import remove as run
+
+    if bool(ids) == bool(channel):
+        raise UsageError("name recordings, or a channel with --channel")
+    removed: dict[str, list[Removal]] = {}
+    folders = {
+        folder: of_channel(folder, channel) if channel else tuple(ids or ())
+        for folder in _folders(dataset, out)
+    }
+    if not any(folders.values()):
+        where = " nor ".join(map(str, folders))
+        raise UsageError(f"no recording of the channel {channel!r} in {where}")
+    for folder, names in folders.items():
+        if names:
+            removed[str(folder)] = run(folder, names, ticket=ticket, dry_run=dry_run)
+    if json:
+        gone = {name: [asdict(row) for row in rows] for name, rows in removed.items()}
+        output.document({"dry_run": dry_run, "datasets": gone})
+    else:
+        for name, rows in removed.items():
+            _print(name, rows, dry_run)
+    return 0
+
+
+def _folders(dataset: str | None, out: Path | None) -> list[Path]:
+    """The built datasets that are meant."""
+    if dataset is not None or out is not None:
+        return [place.find(dataset or "", out)]
+    candidates = sorted(path.parent for path in Path("data").glob("*/ledger.sqlite"))
+    return [path.absolute() for path in candidates] or [place.find("data")]
+
+
+def _print(folder: str, found: list["Removal"], dry_run: bool) -> None:
+    rows = [[r.id, r.artifacts, r.bytes / 1e6, len(r.files)] for r in found]
+    title = f"{'would go' if dry_run else 'gone'} from {folder}"
+    output.table(title, ["recording", "artifacts", "MB", "files rewritten"], rows)
+    for kind in ("exports", "checkpoints"):
+        for path in sorted({path for row in found for path in getattr(row, kind)}):
+            output.text(f"{kind[:-1]} that holds what was learnt or copied from them: {path}")

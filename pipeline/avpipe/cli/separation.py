@@ -1,0 +1,192 @@
+"""`avpipe train`, `evaluate` and `separate`: from shards to separators and their scores."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from avpipe.cli import output
+
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command(
+        epilog="Example: avpipe train mhunet --recipe solos-paper --data data/solos --out runs/one"
+    )(train)
+    app.command(
+        epilog="Example: avpipe evaluate runs/mhunet oracle mixture --data data/solos --out scores"
+    )(evaluate)
+    app.command(
+        epilog="Example: avpipe separate duet.mp4 --run runs/mhunet --instruments violin,cello"
+        " --out stems"
+    )(separate)
+
+
+def train(
+    separator: Annotated[
+        str | None, typer.Argument(metavar="[SEPARATOR]", help="Instead of the recipe's.")
+    ] = None,
+    data: Annotated[Path, typer.Option(help="A built dataset.")] = Path(),
+    recipe: Annotated[str, typer.Option(help="A published training, or short.")] = "short",
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("run"),
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="recipe.NAME or separator.NAME."),
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Run to start from.")] = None,
+    seed: Annotated[int, typer.Option(help="Of everything drawn.")] = 0,
+    device: Device = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="GPUs that share every batch.")] = 1,
+    precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
+    minutes: Annotated[
+        float | None, typer.Option(help="Budget; the run ends resumable when it is spent.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    recipes: Annotated[bool, typer.Option("--recipes", help="List the recipes and end.")] = False,
+    json: output.Json = False,
+) -> int:
+    """Trains a separator on a dataset's shards; stop it at any time and go on with --resume."""
+    from dataclasses import asdict
+
+    from avpipe.cli.build import parse_settings
+    from avpipe.config import configure
+    from avpipe.errors import UsageError
+    from avpipe.separation.recipes import RECIPES
+    from avpipe.separation.train import Config
+    from avpipe.separation.train import train as run
+
+    if recipes:
+        rows: list[list[Any]] = [[n, r.separator, r.follows] for n, r in RECIPES.items()]
+        if json:
+            output.document(
+                [dict(zip(("name", "separator", "follows"), r, strict=True)) for r in rows]
+            )
+        else:
+            output.table("", ["recipe", "separator", "follows"], rows)
+        return 0
+    settings = parse_settings(setting or [])
+    for table in settings:
+        if table not in ("recipe", "separator"):
+            raise UsageError(
+                f"--set {table}....: must be recipe.NAME=VALUE or separator.NAME=VALUE"
+            )
+    values = {
+        "data": data,
+        "out": out,
+        "recipe": recipe,
+        "separator": separator,
+        "changes": settings.get("recipe", {}),
+        "options": settings.get("separator", {}),
+        "weights": weights,
+        "seed": seed,
+        "device": device,
+        "devices": devices,
+        "precision": precision,
+        "seconds": None if minutes is None else minutes * 60,
+        "resume": resume,
+    }
+    result = run(configure(Config, values, "avpipe train"))
+    if json:
+        output.document(asdict(result))
+    else:
+        output.text(
+            f"{result.run}: {result.steps:,} steps ({result.stopped}), training loss"
+            f" {result.train_loss:.4g}, validation loss {result.validation_loss:.4g}, SI-SDR"
+            f" {result.validation_si_sdr:.2f} dB, {result.samples_per_second:.1f} mixtures/s"
+        )
+    return 0
+
+
+def evaluate(
+    systems: Annotated[
+        list[str], typer.Argument(metavar="SYSTEM...", help="Runs, and the bounds oracle, mixture.")
+    ],
+    data: Annotated[
+        Path, typer.Option(help="A dataset, or a folder of ensembles with stems.")
+    ] = Path(),
+    out: Annotated[Path | None, typer.Option(help="Folder for tables, scores and plots.")] = None,
+    mixtures: Annotated[int, typer.Option(min=1, help="Mixtures drawn from a dataset.")] = 100,
+    mixture_list: Annotated[
+        Path | None, typer.Option("--list", help="mixtures.csv of an earlier evaluation, instead.")
+    ] = None,
+    segment_samples: Annotated[
+        int | None, typer.Option(help="Cut ensembles into segments of so many samples.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the mixtures.")] = 0,
+    device: Device = "auto",
+    json: output.Json = False,
+) -> int:
+    """Scores separators on one test set, beside the published rows and the bounds.
+
+    The first system is the one that the others are compared with, pair by pair.
+    """
+    from avpipe.separation.evaluate import evaluate as run
+
+    report = run(
+        systems,
+        data,
+        out=out,
+        mixtures=mixtures,
+        mixture_list=mixture_list,
+        segment_samples=segment_samples,
+        seed=seed,
+        device=_device(device),
+    )
+    if json:
+        output.document(
+            {
+                "mixtures": report.mixtures,
+                "summaries": report.summaries,
+                "dropped": report.dropped,
+                "differences": report.differences,
+            }
+        )
+    else:
+        output.text(report.table)
+    return 0
+
+
+def separate(
+    recording: Annotated[Path, typer.Argument(metavar="FILE", help="Sound or video.")],
+    run: Annotated[Path, typer.Option(help="Folder of a training.")],
+    out: Annotated[Path, typer.Option(help="Folder for the stems.")] = Path("stems"),
+    instruments: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Which are played [default: all it knows].")
+    ] = None,
+    exact_sum: Annotated[
+        bool, typer.Option("--exact-sum", help="Make the stems add up to the mixture.")
+    ] = False,
+    device: Device = "auto",
+    json: output.Json = False,
+) -> int:
+    """Takes a recording apart: a wav per instrument, as long as the recording, and a picture."""
+    from avpipe import separation
+
+    names = None if instruments is None else [n.strip() for n in instruments.split(",")]
+    found = separation.separate(
+        recording, run, names, out=out, exact_sum=exact_sum, device=_device(device)
+    )
+    if json:
+        output.document(
+            {"sample_rate": found.sample_rate, "stems": list(found.stems), "files": found.files}
+        )
+    else:
+        for file in found.files:
+            output.text(str(file))
+    return 0
+
+
+def _device(name: str) -> str:
+    """`auto` is CUDA where there is a device."""
+    from avpipe.device import visible_gpus
+    from avpipe.errors import UsageError
+
+    if name not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"--device {name}: must be auto, cpu or cuda")
+    if name == "auto":
+        return "cuda" if visible_gpus() else "cpu"
+    if name == "cuda" and not visible_gpus():
+        raise UsageError("--device cuda: this machine has no CUDA device")
+    return name

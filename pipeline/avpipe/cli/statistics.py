@@ -1,0 +1,54 @@
+"""`avpipe stats` and `avpipe cite`: a dataset's figures beside the published ones, and credit."""
+
+from pathlib import Path
+
+import typer
+
+from avpipe.cli import output, place
+from avpipe.cli.datasets import Dataset
+from avpipe.errors import UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command(epilog="Example: avpipe stats demo")(stats)
+    app.command(epilog="Example: avpipe cite solos > solos.bib")(cite)
+
+
+def stats(dataset: Dataset, out: place.Out = None, json: output.Json = False) -> int:
+    """Counts what was built by category, beside the published table where there is one."""
+    from avpipe.manifest import read_manifest
+    from avpipe.stats import read_built, statistics
+
+    manifest = read_manifest(dataset)
+    built, failures = read_built(place.find(manifest.name, out))
+    found = statistics(manifest, built, failures)
+    if json:
+        output.document(found.as_json())
+        return 0
+    for title, columns, rows in found.tables():
+        output.table(title, columns, rows)
+    if found.missing:
+        output.text("not built: " + ", ".join(f"{n:,} {why}" for why, n in found.missing.items()))
+    return 0
+
+
+def cite(dataset: Dataset, out: place.Out = None, json: output.Json = False) -> int:
+    """Prints BibTeX for a dataset and credit for what was used of it, once it is built."""
+    from avpipe.cite import cite as citations
+    from avpipe.manifest import read_manifest
+
+    manifest = read_manifest(dataset)
+    folder: Path | None
+    try:
+        folder = place.find(manifest.name, out)
+    except UsageError:
+        if out is not None:
+            raise
+        folder = None
+    found = citations(manifest, folder)
+    if json:
+        output.document(found.as_json())
+    else:
+        output.text(found.as_text())
+    return 0

@@ -1,0 +1,140 @@
+"""What is learned of a stream while its packets go by, and which streams are used.
+
+Pictures attached to a song (cover art) are no video. Of several video streams the one marked
+default is taken, of several marked the largest picture, then the first. Of several audio streams
+the first one marked default, else the first; if that one is silent throughout (below -60 dB of
+full scale) and another one is not, the other one.
+"""
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from avpipe.media.source import open_container
+
+_SILENCE_PEAK = 1e-3
+_REORDER = 64
+"""More packets than any codec holds back to reorder them."""
+
+
+@dataclass(slots=True)
+class Track:
+    """What is learned of one stream while its packets go by."""
+
+    stream: Any
+    origin: Fraction
+    """t = 0, in the file's own seconds."""
+    start: Fraction | None = None
+    end: Fraction = Fraction(0)
+    packets: int = 0
+    discarded: int = 0
+    constant: bool = True
+    picture: Any = None
+    """The first decoded video frame."""
+    _waiting: list[Fraction] = field(default_factory=list)
+    _ordered: int = 0
+
+    def add(self, packet: Any) -> None:
+        """Takes the next packet of the stream."""
+        if self.stream.type == "video" and self.picture is None:
+            self.picture = _first_picture(packet)
+        ticks = packet.dts if packet.pts is None else packet.pts
+        if ticks is None:
+            return
+        if packet.is_discard:
+            self.discarded += 1
+            return
+        at = Fraction(ticks * packet.time_base) - self.origin
+        self.start = at if self.start is None else min(self.start, at)
+        self.end = max(self.end, at + self._duration(packet))
+        self.packets += 1
+        heapq.heappush(self._waiting, at)
+        if len(self._waiting) > _REORDER:
+            self._next_in_order()
+
+    def finish(self) -> None:
+        """Takes what is still waiting."""
+        while self._waiting:
+            self._next_in_order()
+
+    def _next_in_order(self) -> None:
+        """Checks that the next presented packet is where a constant rate puts it."""
+        at = heapq.heappop(self._waiting)
+        self.constant = self.constant and self._rate > 0 and at * self._rate == self._ordered
+        self._ordered += 1
+
+    def _duration(self, packet: Any) -> Fraction:
+        if packet.duration:
+            return Fraction(packet.duration * self.stream.time_base)
+        return 1 / self._rate if self._rate else Fraction(0)
+
+    @property
+    def _rate(self) -> Fraction:
+        """Average frames per second; 0 if it is not known, or not video."""
+        return Fraction(getattr(self.stream, "average_rate", None) or 0)
+
+    @property
+    def promised(self) -> Fraction | None:
+        """Where the stream's own header says that it ends."""
+        if self.stream.duration is None or self.start is None:
+            return None
+        return self.start + Fraction(self.stream.duration * self.stream.time_base)
+
+
+def _first_picture(packet: Any) -> Any:
+    import av
+
+    try:
+        return next(iter(packet.decode()), None)
+    except av.error.FFmpegError:
+        return None
+
+
+def choose_video(streams: Iterable[Any]) -> Any:
+    """The video stream to use, or None."""
+    from av.stream import Disposition
+
+    still = Disposition.attached_pic | Disposition.timed_thumbnails
+    videos = (stream for stream in streams if stream.type == "video" and stream.codec_context)
+    moving = (stream for stream in videos if not stream.disposition & still)
+    return min(moving, key=_video_rank, default=None)
+
+
+def _video_rank(stream: Any) -> tuple[bool, int, int]:
+    context = stream.codec_context
+    return not _is_default(stream), -context.width * context.height, stream.index
+
+
+def choose_audio(path: Path, tracks: list[Track]) -> Track | None:
+    """The audio track to use, or None."""
+    sounds = (t for t in tracks if t.stream.type == "audio" and t.stream.codec_context)
+    ranked = sorted(sounds, key=lambda track: not _is_default(track.stream))
+    if len(ranked) < 2:
+        return ranked[0] if ranked else None
+    return next((t for t in ranked if not _is_silent(path, t.stream.index)), ranked[0])
+
+
+def _is_default(stream: Any) -> bool:
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition.default)
+
+
+def _is_silent(path: Path, index: int) -> bool:
+    """True if no sample of the stream exceeds -60 dB of full scale; decodes until one does."""
+    import av
+    import numpy as np
+
+    try:
+        with open_container(path) as container:
+            resampler = av.AudioResampler(format="fltp")
+            for frame in container.decode(container.streams[index]):
+                for chunk in resampler.resample(frame):
+                    if np.abs(chunk.to_ndarray()).max(initial=0) > _SILENCE_PEAK:
+                        return False
+    except av.error.FFmpegError:
+        return True
+    return True

@@ -1,0 +1,147 @@
+"""Recordings that were removed are gone, stay away, and come back under no other name."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+import avpipe
+from avpipe import cli
+from avpipe.build import Report, Request, plan
+from avpipe.errors import UsageError
+from avpipe.lists import removed, uses
+from avpipe.lists.removal import absent, of_channel, remove
+from avpipe.maintenance import verify
+from avpipe.manifest import read_manifest
+from small_builds import write_manifest
+
+Make = Callable[..., Request]
+Run = Callable[..., Report]
+
+
+def test_a_removed_recording_is_nowhere_and_the_rest_is_whole(done: Make, run: Run, tmp_path):
+    out = tmp_path / "out"
+    assert absent(out, "violin")[1]
+    (row,) = remove(out, ["violin"], ticket="case 7")
+    assert row.artifacts == 6
+    assert len(row.files) == 2
+    assert row.bytes > 0
+    assert absent(out, "violin")[1] == []
+    assert verify(out).problems == ()
+    assert "violin" not in set(avpipe.open_dataset(out).index["recording"])
+    everything = [p for p in out.rglob("*") if p.is_file() and p.name != removed.FILE]
+    assert not any(b'"violin"' in p.read_bytes() for p in everything)
+    (kept,) = removed.read(out).rows
+    assert (kept.id, kept.ticket, len(kept.media)) == ("violin", "case 7", 1)
+
+
+def test_the_next_build_neither_fetches_it_nor_rewrites_anything(done: Make, run: Run, tmp_path):
+    remove(tmp_path / "out", ["violin"])
+    report = run(done())
+    assert report.recordings == 2
+    assert {name: c.run for name, c in report.stages.items() if c.run} == {}
+    assert report.stages["pack"].reuse == 2
+    assert plan(done()).recordings == 2
+    with pytest.raises(UsageError, match="violin was removed"):
+        plan(done(ids=("violin",)))
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing(done: Make, tmp_path):
+    out = tmp_path / "out"
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    (foretold,) = remove(out, ["violin"], dry_run=True)
+    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+    (row,) = remove(out, ["violin"])
+    assert replace(foretold, time=row.time) == row
+
+
+def test_the_same_bytes_under_another_name_are_refused(done: Make, run: Run, clips, tmp_path):
+    out = tmp_path / "out"
+    remove(out, ["violin"])
+    mirror = tmp_path / "mirror"
+    shutil.copytree(clips, mirror)
+    shutil.copy(clips / "violin.mp4", mirror / "again.mp4")
+    path = write_manifest(tmp_path / "new", mirror, ["again", "trumpet"])
+    report = run(done(manifest=path))
+    (failure,) = report.failures
+    assert (failure.recording, failure.failure, failure.permanent) == ("again", "removed", True)
+    assert "removed on request" in failure.message
+
+
+def test_a_reupload_in_the_same_dataset_goes_with_it(done: Make, run: Run, clips, tmp_path):
+    mirror = tmp_path / "mirror"
+    shutil.copytree(clips, mirror)
+    shutil.copy(clips / "violin.mp4", mirror / "again.mp4")
+    path = write_manifest(tmp_path / "new", mirror, ["again", "trumpet", "violin"])
+    run(done(manifest=path))
+    rows = remove(tmp_path / "out", ["again"])
+    assert [row.id for row in rows] == ["again", "violin"]
+    assert verify(tmp_path / "out").problems == ()
+    assert absent(tmp_path / "out", "violin")[1] == []
+
+
+def test_where_it_went_is_named(done: Make, tmp_path):
+    out = tmp_path / "out"
+    uses.note(out, "export", tmp_path / "tars", ["violin", "trumpet"])
+    uses.note(out, "checkpoint", tmp_path / "runs" / "a", ["trumpet"])
+    uses.note(out, "checkpoint", tmp_path / "runs" / "b", ["violin"])
+    (row,) = remove(out, ["violin"], dry_run=True)
+    assert row.exports == (str(tmp_path / "tars"),)
+    assert row.checkpoints == (str(tmp_path / "runs" / "b"),)
+
+
+def test_an_unknown_id_is_blocked_for_the_future(done: Make, run: Run, tmp_path):
+    (row,) = remove(tmp_path / "out", ["never-seen"])
+    assert row.artifacts == 0
+    assert removed.read(tmp_path / "out").ids == {"never-seen"}
+    assert verify(tmp_path / "out").problems == ()
+
+
+def test_a_channel_is_all_of_its_recordings_and_a_video_all_cut_from_it(done: Make, tmp_path):
+    out = tmp_path / "out"
+    for path in out.glob("work/download/*/*/info.sidecar.json"):
+        facts = json.loads((path.parent / "provenance.json").read_text())["facts"]
+        video = facts["recording"]
+        if video != "trumpet":
+            info = json.loads(path.read_text()) | {"channel_id": "UC-strings", "id": f"yt-{video}"}
+            path.write_text(json.dumps(info))
+    assert of_channel(out, "UC-strings") == ("second-violin", "violin")
+    assert of_channel(out, "nobody") == ()
+    assert [row.id for row in remove(out, ["yt-violin"], dry_run=True)] == ["violin", "yt-violin"]
+
+
+def test_an_interrupted_removal_is_finished_by_the_next(done: Make, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr("avpipe.store.Store.remove", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            remove(out, ["violin"])
+    assert absent(out, "violin")[1]
+    remove(out, ["violin"])
+    assert absent(out, "violin")[1] == []
+    assert verify(out).problems == ()
+
+
+def test_the_command_line_removes_and_proves_it(done: Make, tmp_path, capsys):
+    out = str(tmp_path / "out")
+    assert cli.run(["verify", out, "--absent", "violin"]) == 1
+    assert cli.run(["remove", "violin", "--out", out, "--ticket", "x", "--json"]) == 0
+    capsys.readouterr()
+    assert cli.run(["verify", out, "--absent", "violin", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"]
+    assert cli.run(["remove", "--out", out]) == 2
+    assert cli.run(["remove", "--channel", "nobody", "--out", out]) == 2
+
+
+def test_manifests_of_cuts_lose_all_cuts_of_a_removed_video(tmp_path):
+    found = removed.Removed([removed.Removal("HRLcWZinlIE", "", "", 0, 0, (), (), (), ())])
+    manifest = read_manifest("acappella")
+    left = found.without(manifest).recordings
+    assert len(manifest.recordings) - len(left) >= 1
+    assert not any(r.extra["video"] == "HRLcWZinlIE" for r in left)
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
