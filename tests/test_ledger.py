@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from avpipe.errors import DatasetError
-from avpipe.ledger import Attempt, Failure, Ledger
+from avpipe.ledger import Attempt, Failure, Ledger, Rate
 from avpipe.store import Artifact
 
 ARTIFACT = Artifact("video", "key1", "digest1", 12)
@@ -34,7 +34,7 @@ def test_what_is_reached_is_current_with_its_digest_and_identity(path: Path) -> 
         assert ledger.facts("video", "key1") == {"frames": 3}
         assert (ledger.digest("video", "x"), ledger.identity("video", "x")) == (None, None)
         assert ledger.counts() == {"video": 2}
-        assert list(ledger.known()) == [("video", "key1")]
+        assert ledger.known() == {("video", "key1"): "digest1"}
 
 
 def test_a_failure_stands_until_a_success(path: Path) -> None:
@@ -54,7 +54,7 @@ def test_every_attempt_is_logged(path: Path) -> None:
         first, second = ledger.attempts("a")
         assert (first["status"], first["class"], first["permanent"]) == ("failed", "crashed", 0)
         assert (second["status"], second["class"], second["number"]) == ("done", None, 2)
-        assert ledger.rates()["video"][:2] == (1, 1.5)
+        assert ledger.rates() == {"video": Rate(1, 1.5, 12.0)}
 
 
 def test_summaries_of_complete_recordings_come_back(path: Path) -> None:

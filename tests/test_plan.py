@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -202,9 +202,7 @@ def test_reasons_are_words() -> None:
     assert explain(old, old) is None
 
 
-@hypothesis_settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=30, deadline=None)
 @given(st.sets(st.sampled_from(["download", "video", "detect"])))
 def test_what_is_missing_runs_first_at_the_earliest_gap(
     tmp_path_factory: pytest.TempPathFactory, missing: set[str]

@@ -15,17 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from avpipe import packing
-from avpipe.cluster import Profile
-from avpipe.dag import LINE, Node, Settings, line, with_grid
+from avpipe.cluster import Profile, read_profile
+from avpipe.dag import LINE, Node, Settings, limits, line, with_grid
 from avpipe.errors import DatasetError, Interrupted, UsageError, is_full
-from avpipe.ledger import FILE, Failure, Ledger
+from avpipe.estimate import Estimate
+from avpipe.estimate import estimate as from_rates
+from avpipe.ledger import FILE, Failure, Ledger, Rate
+from avpipe.limits import TaskLimits
 from avpipe.lists import removed
 from avpipe.lists.locking import Comparison, Lock, compare
 from avpipe.lock import exclusive
 from avpipe.manifest import Manifest, locate
 from avpipe.packing import Summary
 from avpipe.plan import Planner, StageCount, Status
-from avpipe.run import DRAIN_SECONDS, Observer, Run, Stop
+from avpipe.run import DRAIN_SECONDS, Observer, Run, Stop, Unwatched
 from avpipe.server import serve
 from avpipe.store import Store
 from avpipe.types import Recording
@@ -65,6 +68,11 @@ class Request:
     def dataset(self) -> Manifest:
         """The manifest on the time grid that the settings ask for."""
         return with_grid(self.manifest, self.settings)
+
+    @property
+    def limits(self) -> TaskLimits:
+        """What one task may take."""
+        return limits(self.manifest, self.settings)[1]
 
     @property
     def store(self) -> Store:
@@ -188,6 +196,18 @@ def plan(request: Request) -> Report:
     return Report(request.manifest.name, request.out, len(recordings), counts, failures=failures)
 
 
+def estimate(request: Request, report: Report, profile: Profile, cpu_workers: int = 0) -> Estimate:
+    """How long what a plan reports would take, and how much disk; see `avpipe.estimate`."""
+    path = request.out / FILE
+    rates: Mapping[str, Rate] = {}
+    if path.exists():
+        with Ledger(path) as ledger:
+            rates = ledger.rates()
+    locators = request.locators()
+    wanted = [locators[recording.id] for recording in request.selected()]
+    return from_rates(request.nodes(), report.stages, rates, wanted, profile, cpu_workers)
+
+
 def build(
     request: Request, profile: Profile, observer: Observer, *, cpu_workers: int = 0
 ) -> Report:
@@ -215,7 +235,7 @@ def build(
                 request.planner(ledger),
                 ledger,
                 request.locators(server),
-                profile,
+                replace(profile, limits=profile.limits.within(request.limits)),
                 cpu_workers=cpu_workers,
                 observer=observer,
                 stop=stop,
@@ -237,6 +257,18 @@ def build(
             if request.until is None and not stop.draining:
                 _publish(request, ledger, result, report, stop)
     return report
+
+
+def compact(request: Request) -> Report:
+    """Lays the shards out as a build from scratch does, of what is published; runs nothing.
+
+    Raises:
+        Locked: a build holds the folder.
+        DatasetError: nothing has been built there.
+    """
+    if not (request.out / FILE).exists():
+        raise DatasetError(f"nothing has been built in {request.out}: run avpipe build first")
+    return build(replace(request, ids=(), compact=True), read_profile(None), Unwatched())
 
 
 def _restricted(request: Request) -> Request:

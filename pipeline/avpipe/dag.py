@@ -17,6 +17,7 @@ from typing import Any
 from avpipe import detectors, stages
 from avpipe.config import configure, key_parameters
 from avpipe.errors import UsageError
+from avpipe.limits import MediaLimits, TaskLimits, read_limits
 from avpipe.manifest import Manifest
 from avpipe.stages import Pool
 from avpipe.store import canonical, sha256_text
@@ -112,15 +113,18 @@ def line(
     """
     settings = settings or {}
     for stage in settings:
-        if stage not in LINE:
-            raise UsageError(f"unknown stage {stage!r} in --set; there are {', '.join(LINE)}")
+        if stage not in (*LINE, "limits"):
+            raise UsageError(
+                f"unknown stage {stage!r} in --set; there are {', '.join(LINE)}, and limits"
+            )
     manifest = with_grid(manifest, settings)
     wanted = tuple(wanted or manifest.fields)
     for name in wanted:
         if name not in FIELDS:
             raise UsageError(f"unknown field {name!r}; there are {', '.join(FIELDS)}")
     faces = not OF_FACES.isdisjoint(wanted)
-    configs = {name: _config(name, manifest, settings.get(name, {}), faces) for name in LINE}
+    media, _ = limits(manifest, settings)
+    configs = {name: _config(name, manifest, settings.get(name, {}), media, faces) for name in LINE}
     needed = {FIELDS[name] for name in wanted} | {"segment"}
     for name in reversed(LINE):
         if name in needed:
@@ -144,6 +148,12 @@ def with_grid(manifest: Manifest, settings: Settings) -> Manifest:
     return manifest
 
 
+def limits(manifest: Manifest, settings: Settings) -> tuple[MediaLimits, TaskLimits]:
+    """The limits of the manifest, with what the settings say of `limits` over them."""
+    table = {**manifest.table("limits"), **settings.get("limits", {})}
+    return read_limits(table, f"{manifest.name} [limits]")
+
+
 def upstream(stage: str) -> set[str]:
     """The stage and everything that feeds it."""
     return {stage}.union(*(upstream(name) for name in stages.load(stage).NEEDS))
@@ -156,12 +166,15 @@ def _needs(name: str, config: Any) -> tuple[str, ...]:
     return needs if searched else tuple(n for n in needs if n != "detect")
 
 
-def _config(name: str, manifest: Manifest, settings: Mapping[str, Any], faces: bool) -> Any:
+def _config(
+    name: str, manifest: Manifest, settings: Mapping[str, Any], media: MediaLimits, faces: bool
+) -> Any:
     config = stages.load(name).Config
     of_dataset = {
         "fps": manifest.fps,
         "sample_rate": manifest.sample_rate,
         "allow_missing": name in manifest.allow_missing,
+        "limits": media,
         "licence": manifest.licence,
         "require_licence": manifest.require_licence,
     }

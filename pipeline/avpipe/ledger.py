@@ -8,7 +8,7 @@ logs every attempt. `avpipe repair` makes it anew from the sidecars.
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -86,6 +86,15 @@ class Attempt:
     seconds: float
     bytes: int
     worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What the runs of a stage took on average."""
+
+    runs: int
+    seconds: float
+    bytes: float
 
 
 class Ledger:
@@ -290,15 +299,13 @@ class Ledger:
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
-    def rates(self) -> dict[str, tuple[int, float]]:
-        """stage -> (successful runs, their mean seconds), from the log."""
-        return {
-            stage: (count, seconds)
-            for stage, count, seconds in self._db.execute(
-                "SELECT stage, count(*), avg(seconds) FROM attempt WHERE status = 'done'"
-                " GROUP BY stage"
-            )
-        }
+    def rates(self) -> dict[str, Rate]:
+        """Stage -> what its successful runs took, from the log."""
+        rows = self._db.execute(
+            "SELECT stage, count(*), avg(seconds), avg(bytes) FROM attempt WHERE status = 'done'"
+            " GROUP BY stage"
+        )
+        return {stage: Rate(*values) for stage, *values in rows}
 
     def counts(self) -> dict[str, int]:
         """stage -> recordings that have an artifact there."""
@@ -352,6 +359,7 @@ class Ledger:
             return [str(error)]
         return [str(row[0]) for row in rows if row[0] != "ok"]
 
-    def known(self) -> Iterator[tuple[str, str]]:
-        """(stage, key) of every artifact in the ledger."""
-        yield from self._db.execute("SELECT stage, key FROM artifact")
+    def known(self) -> dict[tuple[str, str], str]:
+        """(stage, key) of every artifact in the ledger -> its content digest."""
+        rows = self._db.execute("SELECT stage, key, digest FROM artifact")
+        return {(stage, key): digest for stage, key, digest in rows}

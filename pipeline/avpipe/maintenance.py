@@ -8,11 +8,12 @@ recording refers to any more (the outputs of older detectors and parameters).
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from avpipe import packing
-from avpipe.errors import DatasetError
+from avpipe.errors import AvpipeError, DatasetError
 from avpipe.ledger import FILE, Ledger
 from avpipe.lock import exclusive
 from avpipe.plan import restore
@@ -49,22 +50,34 @@ def verify(out: Path) -> Verified:
         problems += [{"path": path, "problem": text} for text in store.problems(stage, key)]
     if (out / FILE).exists():
         checked += 1
-        problems += [{"path": FILE, "problem": text} for text in _ledger_problems(out, store)]
+        found = _ledger_problems(out / FILE, store), _ledger_differences(out / FILE, store)
+        problems += [{"path": FILE, "problem": text} for text in chain(*found)]
     return Verified(checked, tuple(problems))
 
 
-def _ledger_problems(out: Path, store: Store) -> Iterator[str]:
+def _ledger_problems(path: Path, store: Store) -> Iterator[str]:
+    """What is wrong with a ledger itself: it has to be made anew."""
     try:
-        with Ledger(out / FILE) as ledger:
+        with Ledger(path) as ledger:
             yield from ledger.problems()
-            known = set(ledger.known())
+            known = ledger.known()
     except DatasetError as error:
         yield str(error)
         return
-    there = set(store.artifacts())
-    for what, keys in (("lists", known - there), ("does not list", there - known)):
-        if keys:
-            yield f"{what} {len(keys)} artifacts that are{'' if what[0] == 'd' else ' not'} there"
+    for stage, key in known.keys() & set(store.artifacts()):
+        with suppress(AvpipeError):  # a sidecar that cannot be read is a problem of its own
+            if store.read(stage, key).digest != known[stage, key]:
+                yield f"has another digest for {stage} {key[:12]}… than its sidecar"
+
+
+def _ledger_differences(path: Path, store: Store) -> Iterator[str]:
+    """How a sound ledger differs from what is there: the next build sees to that."""
+    with suppress(DatasetError), Ledger(path) as ledger:
+        known, there = set(ledger.known()), set(store.artifacts())
+        if known - there:
+            yield f"lists {len(known - there)} artifacts that are not there"
+        if there - known:
+            yield f"does not list {len(there - known)} artifacts that are there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +106,12 @@ def repair(out: Path) -> Repaired:
             if store.problems(stage, key):
                 removed.append(store.path(stage, key).relative_to(out).as_posix())
                 store.remove(stage, key)
-        if (out / FILE).exists() and not _is_sound(out / FILE):
+        if (out / FILE).exists() and any(_ledger_problems(out / FILE, store)):
             _rebuild(out, store)
         else:
             _reconcile(out / FILE, store)
         removed += repair_shards(out)
         return Repaired(len(list(store.artifacts())), tuple(removed))
-
-
-def _is_sound(path: Path) -> bool:
-    try:
-        with Ledger(path) as ledger:
-            return not ledger.problems()
-    except DatasetError:
-        return False
 
 
 def _reconcile(path: Path, store: Store) -> None:

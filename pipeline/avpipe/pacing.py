@@ -46,11 +46,18 @@ class Pace:
 
     def started(self, locator: str, now: float) -> None:
         """A download from there starts now."""
-        host = _host(locator)
-        youtube = host == "youtu.be" or host.endswith("youtube.com")
-        mean = self._config.youtube_interval_seconds if youtube else self._config.interval_seconds
+        mean = interval_seconds(locator, self._config)
         spread = random.uniform(1 - self._config.jitter, 1 + self._config.jitter)
-        self._next[host] = now + mean * spread
+        self._next[_host(locator)] = now + mean * spread
+
+
+def interval_seconds(locator: str, config: PaceConfig) -> float:
+    """Mean time between the starts of two downloads from there."""
+    if "://" not in locator:
+        return 0.0
+    host = _host(locator)
+    youtube = host == "youtu.be" or f".{host}".endswith(".youtube.com")
+    return config.youtube_interval_seconds if youtube else config.interval_seconds
 
 
 def _host(locator: str) -> str:

@@ -45,6 +45,19 @@ class Observer(Protocol):
         """Something a person should know."""
 
 
+class Unwatched:
+    """An observer for builds that nobody watches."""
+
+    def begin(self, totals: Mapping[str, int]) -> None:
+        """Nothing."""
+
+    def finished(self, stage: str, status: Status, failure: str | None = None) -> None:
+        """Nothing."""
+
+    def message(self, text: str) -> None:
+        """Nothing."""
+
+
 class Stop:
     """A wish to end early; signal handlers ask for it."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from avpipe.build import Report, Request, build, plan
+from avpipe.build import Report, Request, build, compact, estimate, plan
 from avpipe.cluster import read_profile
 from avpipe.errors import UsageError
 from avpipe.ledger import FILE, Ledger
@@ -158,9 +158,10 @@ def test_one_new_recording_adds_shards_and_rewrites_none(
     now = {p.name: p.read_bytes() for p in (tmp_path / "out" / "shards").iterdir()}
     assert len(now) == 4
     assert {name: now[name] for name in first} == first
-    compacted = run(tiny(compact=True))
-    assert ran(compacted) == {"pack": 2}
+    assert ran(compact(tiny())) == {"pack": 2}
     assert len(list((tmp_path / "out" / "shards").iterdir())) == 2
+    assert verify(tmp_path / "out").problems == ()
+    assert ran(compact(tiny())) == {}
 
 
 def test_ids_and_limit_restrict_what_runs_and_not_what_is_published(
@@ -248,3 +249,13 @@ def test_a_manifest_with_another_fps_reads_the_same_downloads(
     report = run(request)
     assert "download" not in ran(report)
     assert report.hours == pytest.approx(3 * 2 / 3600, abs=1e-4)
+
+
+def test_an_estimate_comes_from_the_runs_so_far(done: Make) -> None:
+    request = done(settings=settings(detect=toy.options(weights="new")))
+    found = estimate(request, plan(request), read_profile(None), 2)
+    assert found.unknown == ()
+    assert found.stages["detect"].runs == 3
+    assert found.stages["video"].runs == 0
+    assert found.hours > 0
+    assert found.bytes > 0

@@ -1,20 +1,9 @@
 """Frames of real clips."""
 
-from itertools import islice
-from pathlib import Path
-
-import av
 import numpy as np
 import pytest
 
-RESOURCES = Path(__file__).parents[1] / "resources"
-
-
-def rgb_frames(name: str, count: int, step: int = 1) -> np.ndarray:
-    """Every `step`-th of the first frames of a clip of tests/resources, (count, H, W, 3) RGB."""
-    with av.open(str(RESOURCES / name)) as container:
-        decoded = islice(container.decode(video=0), 0, count * step, step)
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in decoded])
+from clips import rgb_frames
 
 
 @pytest.fixture(scope="session")

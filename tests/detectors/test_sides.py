@@ -1,7 +1,15 @@
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
-from avpipe.detectors._sides import Hand, Wrists, assign
+from avpipe.detectors._sides import Wrists, assign
+
+
+class Hand(NamedTuple):
+    xy: np.ndarray
+    score: float
+    label: str
 
 
 def hand(x: float, score: float = 0.9, label: str = "left") -> Hand:

@@ -10,6 +10,7 @@ import pytest
 from avpipe.errors import RecordingFailed
 from avpipe.fetch.guard import Guard
 from avpipe.fetch.options import Options
+from avpipe.limits import MediaLimits
 
 
 def test_it_interrupts_what_waits_for_ever(tmp_path: Path) -> None:
@@ -52,7 +53,7 @@ def test_fast_enough_goes_on(tmp_path: Path) -> None:
 
 
 def test_it_stops_at_the_announced_size_or_at_what_is_there(tmp_path: Path) -> None:
-    with Guard(tmp_path, Options(max_bytes=100)) as guard:
+    with Guard(tmp_path, Options(limits=MediaLimits(max_bytes=100))) as guard:
         with pytest.raises(RecordingFailed, match="limit"):
             guard.progress({"status": "downloading", "total_bytes": 101})
         (tmp_path / "media.part").write_bytes(b"x" * 101)

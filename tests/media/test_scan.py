@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from avpipe.errors import RecordingFailed
-from avpipe.media import Limits, Scan, scan
+from avpipe.limits import MediaLimits
+from avpipe.media import Scan, scan
 from avpipe.media.facts import AudioStream, VideoStream
 
 RESOURCES = Path(__file__).parents[1] / "resources"
@@ -126,13 +127,13 @@ def test_the_only_track_is_chosen_although_it_is_silent() -> None:
 @pytest.mark.parametrize(
     ("limits", "unit"),
     [
-        (Limits(max_bytes=1000), "bytes"),
-        (Limits(max_seconds=1.5), "seconds"),
-        (Limits(max_pixels=160 * 136 - 1), "pixels"),
-        (Limits(max_streams=1), "streams"),
+        (MediaLimits(max_bytes=1000), "bytes"),
+        (MediaLimits(max_seconds=1.5), "seconds"),
+        (MediaLimits(max_pixels=160 * 136 - 1), "pixels"),
+        (MediaLimits(max_streams=1), "streams"),
     ],
 )
-def test_a_file_beyond_a_limit_fails_with_that_limit(limits: Limits, unit: str) -> None:
+def test_a_file_beyond_a_limit_fails_with_that_limit(limits: MediaLimits, unit: str) -> None:
     with pytest.raises(RecordingFailed, match=unit) as caught:
         scan(ODD / "fps_60.mp4", limits)
     assert caught.value.failure == "limit"

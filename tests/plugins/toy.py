@@ -33,8 +33,8 @@ class Config:
     guilty_width: int = runtime_only(0)
     """px; width of the video that it cannot stand."""
     guilt: str = runtime_only("")
-    """What happens then: `segfault`, `hang`, `memory`, `bug`, `once:<path>` (it dies until the
-    path exists), `worker` (its worker dies too)."""
+    """What happens then: `segfault`, `hang`, `slow`, `memory`, `bug`, `worker` (which dies too),
+    `pause:<path>` (once, it waits to be killed; the path tells the worker's process id)."""
 
 
 def identity(config: Config) -> dict[str, Any]:
@@ -73,9 +73,7 @@ class Toy:
 def misbehave(guilt: str) -> None:
     """Does what native code of a detector may do."""
     kind, _, path = guilt.partition(":")
-    if kind == "segfault" or (kind == "once" and not Path(path).exists()):
-        if path:
-            Path(path).touch()
+    if kind == "segfault":
         ctypes.string_at(0)
     elif kind == "hang":
         ctypes.PyDLL(None).sleep(3600)  # holds the interpreter's lock, as native code can
@@ -87,6 +85,11 @@ def misbehave(guilt: str) -> None:
     elif kind == "worker":
         os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(60)
+    elif kind == "pause" and not Path(path).exists():
+        Path(path).write_text(str(os.getppid()))
+        time.sleep(60)
+    elif kind == "slow":
+        time.sleep(0.1)  # every frame
     elif kind == "bug":
         raise ValueError("a bug in the detector")
 

@@ -39,6 +39,10 @@ def test_every_frame_of_a_real_clip_gets_its_keypoints(tmp_path):
     assert facts["device"] == "cpu"
     assert facts["frames_per_second"] > 0
     assert facts["hands"]["any"] > 0.9
+    origin = np.load(work.out / "hand_origin.npy")
+    assert origin.shape == (125, 2)
+    seen = skeleton.confidence[:, [skeleton.topology.left_hand[0], skeleton.topology.right_hand[0]]]
+    np.testing.assert_array_equal(origin > 0, seen > 0)
 
 
 def test_a_recording_without_video_says_so(tmp_path):
@@ -58,7 +62,7 @@ def test_the_key_holds_every_parameter_of_the_detector_and_no_device(tmp_path):
     plain = configure(detect.Config, {}, "[detect]")
     given = configure(
         detect.Config,
-        {"options": {"min_detection_confidence": 0.5}, "device": "cpu"},
+        {"options": {"key_frames": 5, "threads": 3}, "device": "cpu"},
         "[detect]",
     )
     assert key_parameters(plain) == key_parameters(given)

@@ -12,6 +12,7 @@ from artifacts import ODD, RESOURCES
 from avpipe.config import key_parameters
 from avpipe.errors import RecordingFailed, UsageError
 from avpipe.fetch import licences
+from avpipe.limits import MediaLimits
 from avpipe.media import Scan
 from avpipe.media.facts import media_file
 from avpipe.stages import Facts, Job, download
@@ -135,10 +136,10 @@ def test_a_broken_file_fails_for_good_wherever_it_is(
 @pytest.mark.parametrize(
     ("option", "failure_class"),
     [
-        ({"max_bytes": 1000}, "limit"),
-        ({"max_seconds": 1.0}, "limit"),
-        ({"max_pixels": 100}, "limit"),
-        ({"max_streams": 1}, "limit"),
+        ({"limits": MediaLimits(max_bytes=1000)}, "limit"),
+        ({"limits": MediaLimits(max_seconds=1.0)}, "limit"),
+        ({"limits": MediaLimits(max_pixels=100)}, "limit"),
+        ({"limits": MediaLimits(max_streams=1)}, "limit"),
         ({"min_free_bytes": 1 << 60}, "disk"),
     ],
 )
@@ -152,7 +153,9 @@ def test_an_announced_duration_beyond_the_limit_is_not_downloaded(
     server: Server, tmp_path: Path
 ) -> None:
     name = "-näme with späces №1.mp4"  # asked for by no other test
-    error = failure(server.url("announces-more", name), tmp_path / "out", max_seconds=30.0)
+    error = failure(
+        server.url("announces-more", name), tmp_path / "out", limits=MediaLimits(max_seconds=30.0)
+    )
     assert error.failure == "limit"
     assert server.requests[quote(f"/good/{name}")] < 2  # its headers are looked at, as ever
 
@@ -169,7 +172,9 @@ def test_an_option_that_cannot_be_used_is_a_usage_error(
 
 
 def test_a_file_without_a_length_stops_at_the_limit(server: Server, tmp_path: Path) -> None:
-    error = failure(server.url("half-of-no-length", CLIP), tmp_path / "out", max_bytes=5000)
+    error = failure(
+        server.url("half-of-no-length", CLIP), tmp_path / "out", limits=MediaLimits(max_bytes=5000)
+    )
     assert error.failure == "limit"
 
 

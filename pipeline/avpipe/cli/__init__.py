@@ -15,6 +15,7 @@ from avpipe.cli import (
     datasets,
     facts,
     lists,
+    looking,
     maintenance,
     media,
     output,
@@ -33,7 +34,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (build, datasets, facts, statistics, media, maintenance, lists, separation):
+for group in (
+    build, datasets, facts, statistics, media, looking, maintenance, lists, separation
+):  # fmt: skip
     group.register(app)
 
 

@@ -9,6 +9,7 @@ from avpipe.cli import output
 
 if TYPE_CHECKING:
     from avpipe.build import Report, Request
+    from avpipe.estimate import Estimate
 
 Dataset = Annotated[
     str, typer.Argument(metavar="DATASET", help="A name (avpipe datasets) or a manifest's path.")
@@ -47,6 +48,10 @@ Licence = Annotated[
         "--require-licence", metavar="PATTERN", help='Fetch nothing of another licence: "CC*".'
     ),
 ]
+Freeze = Annotated[
+    str | None,
+    typer.Option(metavar="STAGE,STAGE", help="Keep what these stages made, stale or not."),
+]
 MaxFailed = Annotated[
     str | None,
     typer.Option(metavar="N|P%", help="Exit 3 if more than this many recordings failed."),
@@ -78,6 +83,7 @@ def build(
     offline: Offline = False,
     setting: Setting = None,
     retry_failed: Retry = False,
+    freeze: Freeze = None,
     skip_bad_rows: SkipBadRows = False,
     lock: Lock = None,
     require_licence: Licence = None,
@@ -94,7 +100,7 @@ def build(
 
     request = _request(
         dataset, out, detector, source, ids, limit, fields, until, offline, setting, retry_failed,
-        skip_bad_rows, lock, require_licence,
+        freeze, skip_bad_rows, lock, require_licence,
     )  # fmt: skip
     allowed = _allowed(max_failed, len(request.selected()))
     profile = read_profile(cluster)
@@ -124,25 +130,34 @@ def plan(
     offline: Offline = False,
     setting: Setting = None,
     retry_failed: Retry = False,
+    freeze: Freeze = None,
     skip_bad_rows: SkipBadRows = False,
     lock: Lock = None,
     require_licence: Licence = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each stage runs.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Say how long it would take, and how much disk.")
+    ] = False,
     json: output.Json = False,
 ) -> int:
     """Says what a build would do now, and changes nothing.
 
     "may run" are recordings whose step depends on outputs that are not known yet.
     """
+    from avpipe.build import estimate as make_estimate
     from avpipe.build import plan as make
+    from avpipe.cluster import read_profile
 
     request = _request(
         dataset, out, detector, source, ids, limit, fields, until, offline, setting, retry_failed,
-        skip_bad_rows, lock, require_licence,
+        freeze, skip_bad_rows, lock, require_licence,
     )  # fmt: skip
     report = make(request)
+    profile = read_profile(cluster)
+    expected = make_estimate(request, report, profile, workers) if estimate else None
     if json:
-        output.document(report.as_json())
+        more = {"estimate": expected.as_json()} if expected else {}
+        output.document(report.as_json() | more)
         return 0
     columns = ["stage", "run", "may run", "up to date", "failed"]
     rows: list[list[Any]] = [
@@ -155,7 +170,22 @@ def plan(
     output.table(
         f"{report.dataset}: {report.recordings:,} recordings in {report.out}", columns, rows
     )
+    if expected is not None:
+        _print_estimate(expected)
     return 0
+
+
+def _print_estimate(expected: "Estimate") -> None:
+    rows: list[list[Any]] = [
+        [name, s.pool, s.runs, s.seconds_each, s.hours, None if s.bytes is None else s.bytes / 1e9]
+        for name, s in expected.stages.items()
+    ]
+    output.table("", ["stage", "pool", "runs", "s each", "hours", "GB"], rows)
+    unknown = ", ".join(expected.unknown)
+    output.text(
+        f"At least {expected.hours:,.2f} h and {expected.bytes / 1e9:,.2f} GB"
+        + (f"; not known yet: {unknown} (build a few with --limit first)" if unknown else "")
+    )
 
 
 def _request(
@@ -170,6 +200,7 @@ def _request(
     offline: bool,
     setting: list[str] | None,
     retry_failed: bool,
+    freeze: str | None,
     skip_bad_rows: bool,
     lock: Path | None,
     require_licence: str | None,
@@ -198,7 +229,17 @@ def _request(
         offline,
         retry_failed,
         lock=None if lock is None else locking.read(lock),
+        freeze=_names(freeze) or (),
     )
+
+
+def make_request(dataset: str, out: Path | None) -> "Request":
+    """What a build without options is asked for."""
+    from avpipe.build import Request
+    from avpipe.manifest import read_manifest
+
+    manifest = read_manifest(dataset)
+    return Request(manifest, (out or Path("data") / manifest.name).absolute())
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from avpipe.cli import output, place
+from avpipe.cli.build import Dataset, make_request
 
 
 def register(app: typer.Typer) -> None:
@@ -12,6 +13,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: avpipe verify demo")(verify)
     app.command(epilog="Example: avpipe repair demo")(repair)
     app.command(epilog="Example: avpipe gc solos --dry-run")(gc)
+    app.command(epilog="Example: avpipe compact solos")(compact)
 
 
 def verify(
@@ -83,3 +85,21 @@ def gc(
         would = "would free" if dry_run else "freed"
         output.text(f"{would} {result.bytes / 1e6:,.1f} MB in {len(result.artifacts):,} artifacts")
     return 0
+
+
+def compact(dataset: Dataset, out: place.Out = None, json: output.Json = False) -> int:
+    """Lays the shards out as a build from scratch does; runs nothing.
+
+    Builds put new recordings into new shards, so that others stay as they are; after many builds
+    there may be many small ones.
+    """
+    from avpipe.build import compact as run
+
+    request = make_request(dataset, out)
+    report = run(request)
+    if json:
+        output.document(report.as_json())
+    else:
+        count = report.stages["pack"]
+        output.text(f"{count.run:,} shards written, {count.reuse:,} left as they were")
+    return int(bool(report.stopped))

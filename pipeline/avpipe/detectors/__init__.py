@@ -33,6 +33,17 @@ Frame = npt.NDArray[np.uint8]
 """(H, W, 3) uint8 RGB."""
 
 
+class Detected(dict[str, Keypoints]):
+    """Field -> keypoints, and what else a detector has to say about them."""
+
+    def __init__(
+        self, fields: Mapping[str, Keypoints], notes: Mapping[str, npt.NDArray[Any]]
+    ) -> None:
+        super().__init__(fields)
+        self.notes = notes
+        """Arrays (T, ...) by name; the detector says what they mean."""
+
+
 class Detector(Protocol):
     """A loaded detector."""
 

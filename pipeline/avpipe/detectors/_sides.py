@@ -5,12 +5,10 @@ better witness: a hand belongs to the pose wrist that it hangs on. Positions are
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-
-from avpipe.types import Float32
 
 Side = Literal["left", "right"]
 SIDES: tuple[Side, Side] = ("left", "right")
@@ -21,23 +19,31 @@ VISIBLE = 0.5
 """A pose wrist below this visibility is invented (mostly outside the picture)."""
 
 
-class Hand(NamedTuple):
+class Hand(Protocol):
     """One detected hand."""
 
-    xy: Float32
-    """(21, 2) px; point 0 is the wrist."""
-    score: float
-    """In (0, 1]."""
-    label: Side
-    """The player's side as the detector sees it, in an ordinary (not mirrored) picture."""
+    @property
+    def xy(self) -> npt.NDArray[np.floating[Any]]:
+        """(21, 2) px; point 0 is the wrist."""
+
+    @property
+    def score(self) -> float:
+        """In (0, 1]."""
+
+    @property
+    def label(self) -> Side:
+        """The player's side as the detector sees it, in an ordinary (not mirrored) picture."""
+
+
+H = TypeVar("H", bound=Hand)
 
 
 class Wrists(NamedTuple):
     """What the pose says about the wrists of the player."""
 
-    xy: npt.NDArray[np.float32]
+    xy: npt.NDArray[np.floating[Any]]
     """(2, 2) px, left then right."""
-    visibility: npt.NDArray[np.float32]
+    visibility: npt.NDArray[np.floating[Any]]
     """(2,) in [0, 1]."""
     shoulder_width: float
     """Distance between the shoulders, px."""
@@ -48,7 +54,7 @@ class Wrists(NamedTuple):
         return bool((self.visibility > VISIBLE).all())
 
 
-def assign(hands: Sequence[Hand], wrists: Wrists | None) -> dict[Side, Hand]:
+def assign(hands: Sequence[H], wrists: Wrists | None) -> dict[Side, H]:
     """At most one hand a side.
 
     With a pose, a hand goes to the nearer wrist. If both hands hang on one wrist, the nearer one
@@ -58,15 +64,15 @@ def assign(hands: Sequence[Hand], wrists: Wrists | None) -> dict[Side, Hand]:
     """
     if wrists is not None and wrists.usable:
         return _by_wrist(hands, wrists)
-    sides: dict[Side, Hand] = {}
+    sides: dict[Side, H] = {}
     for hand in sorted(hands, key=lambda hand: -hand.score):
         sides.setdefault(hand.label if hand.label not in sides else _other(hand.label), hand)
     return sides
 
 
-def _by_wrist(hands: Sequence[Hand], wrists: Wrists) -> dict[Side, Hand]:
+def _by_wrist(hands: Sequence[H], wrists: Wrists) -> dict[Side, H]:
     distances = [np.linalg.norm(hand.xy[0] - wrists.xy, axis=1) for hand in hands]
-    sides: dict[Side, Hand] = {}
+    sides: dict[Side, H] = {}
     for index in sorted(range(len(hands)), key=lambda i: float(distances[i].min())):
         nearest = SIDES[int(distances[index].argmin())]
         if nearest not in sides:

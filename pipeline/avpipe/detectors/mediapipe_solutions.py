@@ -18,44 +18,25 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from avpipe.config import key_parameters
 from avpipe.detectors import Frame
 from avpipe.detectors._frames import checked
+from avpipe.detectors._mediapipe.citation import CITATION
 from avpipe.detectors._native_log import native_log_held
-from avpipe.detectors._sides import SIDES, Hand, Side, Wrists, assign
+from avpipe.detectors._sides import SIDES, Side, Wrists, assign
 from avpipe.detectors._tracks import Joints, Track
 from avpipe.errors import ToolMissing
 from avpipe.keypoints import topology
 from avpipe.keypoints.mapping import compose_openpose67
 from avpipe.types import Float32, Keypoints, Topology
 
+__all__ = ["CITATION", "DEVICES", "Config", "create", "identity"]
+
 DEVICES = ("cpu",)
-
-CITATION = """\
-@article{lugaresi2019mediapipe,
-  author  = {Lugaresi, Camillo and others},
-  title   = {MediaPipe: A Framework for Building Perception Pipelines},
-  journal = {arXiv preprint arXiv:1906.08172},
-  year    = {2019}
-}
-
-@article{bazarevsky2020blazepose,
-  author  = {Bazarevsky, Valentin and others},
-  title   = {BlazePose: On-device Real-time Body Pose Tracking},
-  journal = {arXiv preprint arXiv:2006.10204},
-  year    = {2020}
-}
-
-@article{zhang2020mediapipe,
-  author  = {Zhang, Fan and others},
-  title   = {MediaPipe Hands: On-device Real-time Hand Tracking},
-  journal = {arXiv preprint arXiv:2006.10214},
-  year    = {2020}
-}"""
 
 _MODELS = {
     "palm_detection": "palm_detection/palm_detection_full.tflite",
@@ -191,7 +172,15 @@ def _found(results: list[Any], frame: Frame) -> _Found:
     return _Found(body, hands, face)
 
 
-def _hands(result: Any, frame: Frame) -> list[Hand]:
+class _Hand(NamedTuple):
+    """See `avpipe.detectors._sides.Hand`; the score is the label's, MediaPipe gives no other."""
+
+    xy: Float32
+    score: float
+    label: Side
+
+
+def _hands(result: Any, frame: Frame) -> list[_Hand]:
     if not result.multi_hand_landmarks:
         return []
     found = []
@@ -199,7 +188,7 @@ def _hands(result: Any, frame: Frame) -> list[Hand]:
         label = handedness.classification[0]
         # The labels are those of a selfie, where left and right are swapped.
         side = SIDES[1] if label.label == "Left" else SIDES[0]
-        found.append(Hand(_pixels(hand.landmark, frame), label.score, side))
+        found.append(_Hand(_pixels(hand.landmark, frame), label.score, side))
     return found
 
 

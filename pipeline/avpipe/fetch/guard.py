@@ -71,10 +71,11 @@ class Guard:
 
     def check_bytes(self, size: float) -> None:
         """Raises `limit` if a file of `size` bytes is too large."""
-        if size > self._options.max_bytes:
+        if size > self._options.limits.max_bytes:
             self._stop(
                 FailureClass.LIMIT,
-                f"it has at least {size:,.0f} bytes, the limit is {self._options.max_bytes:,}",
+                f"it has at least {size:,.0f} bytes,"
+                f" the limit is {self._options.limits.max_bytes:,}",
             )
 
     def check_disk(self, needed: float = 0) -> None:

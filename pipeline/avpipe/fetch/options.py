@@ -1,10 +1,10 @@
 """How media are fetched. None of it is in a key: a download is not reproducible, and is kept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from avpipe.config import runtime_only
-from avpipe.media.facts import Limits
+from avpipe.limits import MediaLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,14 +13,8 @@ class Options:
 
     format: str = runtime_only("bv*[height<=?720]+ba/b[height<=?720]/b")
     """yt-dlp's format selection. `<=?` also takes formats that do not state their height."""
-    max_bytes: int = runtime_only(4 << 30)
-    """A larger file fails as `limit`, before the download where the server states its size."""
-    max_seconds: float = runtime_only(4 * 3600.0)
-    """A longer recording fails as `limit`, before the download where the site states it."""
-    max_pixels: int = runtime_only(3840 * 2160)
-    """Width times height: a larger picture fails as `limit`."""
-    max_streams: int = runtime_only(32)
-    """A file of more streams fails as `limit`."""
+    limits: MediaLimits = field(default_factory=MediaLimits, metadata={"key": False})
+    """What the fetched file may be at most: `[limits]` of the manifest."""
     timeout_seconds: float = runtime_only(1800.0)
     """After these the recording fails as `timeout`, whatever is still arriving."""
     min_bytes_per_second: float = runtime_only(1000.0)
@@ -49,8 +43,3 @@ class Options:
     """Licence of the dataset."""
     ytdlp: dict[str, Any] = runtime_only({})  # noqa: RUF009
     """Further options of `yt_dlp.YoutubeDL`; they win over avpipe's own."""
-
-    @property
-    def limits(self) -> Limits:
-        """What the fetched file may be at most."""
-        return Limits(self.max_bytes, self.max_seconds, self.max_pixels, self.max_streams)

@@ -98,10 +98,10 @@ def _parameters(folder: Path, options: Options, guard: Guard) -> dict[str, Any]:
     def admit(info: dict[str, Any], *, incomplete: bool) -> None:
         """Called with what is known of a recording before it is downloaded."""
         seconds = info.get("duration") or 0
-        if seconds > options.max_seconds:
+        if seconds > options.limits.max_seconds:
             raise RecordingFailed(
                 FailureClass.LIMIT,
-                f"it lasts {seconds:,.0f} s, the limit is {options.max_seconds:,.0f}",
+                f"it lasts {seconds:,.0f} s, the limit is {options.limits.max_seconds:,.0f}",
             )
         if not incomplete:
             licences.require(options.require_licence, info.get("license") or options.licence)

@@ -6,7 +6,7 @@ and nothing that it refers to is followed.
 """
 
 from avpipe.media.decode import decode_frames, read_audio
-from avpipe.media.facts import Limits, Scan
+from avpipe.media.facts import Scan
 from avpipe.media.scan import scan
 
-__all__ = ["Limits", "Scan", "decode_frames", "read_audio", "scan"]
+__all__ = ["Scan", "decode_frames", "read_audio", "scan"]

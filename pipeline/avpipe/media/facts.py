@@ -18,17 +18,6 @@ FILE = "scan.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What a file may be at most; beyond it the recording fails as `limit`."""
-
-    max_bytes: int = 4 << 30
-    max_seconds: float = 4 * 3600.0
-    max_pixels: int = 3840 * 2160
-    """Width times height of a frame."""
-    max_streams: int = 32
-
-
-@dataclass(frozen=True, slots=True)
 class VideoStream:
     """The video stream that is used."""
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from avpipe.errors import FailureClass, RecordingFailed
-from avpipe.media.facts import AudioStream, Limits, Scan, Verdict, VideoStream
+from avpipe.limits import MediaLimits
+from avpipe.media.facts import AudioStream, Scan, Verdict, VideoStream
 from avpipe.media.source import open_container
 from avpipe.media.tracks import Track, choose_audio, choose_video
 
@@ -18,10 +19,10 @@ _STATES_DURATION = {"matroska", "webm", "flv", "asf"}
 """Formats whose container states its duration; of others it is estimated from what is there."""
 _STATES_SIZE = {"avi", "wav"}
 """RIFF files: bytes 4 to 8 are the size of what follows, 0 or all ones if it was not known."""
-_LIMITS = Limits()
+_LIMITS = MediaLimits()
 
 
-def scan(path: Path, limits: Limits = _LIMITS) -> Scan:
+def scan(path: Path, limits: MediaLimits = _LIMITS) -> Scan:
     """Reads the whole file, decodes one picture, and says what is there.
 
     Raises:
@@ -39,7 +40,7 @@ def scan(path: Path, limits: Limits = _LIMITS) -> Scan:
         return Scan("unreadable", reason if size else "it is empty", size, "", 0.0, None, None)
 
 
-def _examine(path: Path, container: Any, size: int, limits: Limits) -> Scan:
+def _examine(path: Path, container: Any, size: int, limits: MediaLimits) -> Scan:
     """Demuxes an open container to its end and draws up the scan."""
     import av
 

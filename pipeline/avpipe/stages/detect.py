@@ -1,8 +1,9 @@
 """detect: keypoints of every frame of the video.
 
 Takes `video.mp4` of the stage `video`, gives `<field>_xy.npy` (T, K, 2) float32 px,
-`<field>_confidence.npy` (T, K) float32 in [0, 1] with 0 = not detected, and `detect.json` that
-says which fields there are and in which topology. A recording without video gives `detect.json`
+`<field>_confidence.npy` (T, K) float32 in [0, 1] with 0 = not detected, `<note>.npy` (T, ...) for
+what else the detector says (`hand_origin`), and `detect.json` that lists the fields and their
+topologies. A recording without video gives `detect.json`
 alone, with `present` false.
 """
 
@@ -11,6 +12,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
+
+import numpy as np
 
 from avpipe import detectors
 from avpipe.config import configure, runtime_only
@@ -29,7 +32,7 @@ VERSION = 1
 class Config:
     """Parameters of `detect`."""
 
-    detector: str = "mediapipe-solutions"
+    detector: str = "mediapipe"
     """Name of the detector, a file of `avpipe.detectors`."""
     options: dict[str, Any] = field(default_factory=dict)
     """Parameters of the detector that shape its output; those not given get their defaults, so
@@ -83,6 +86,8 @@ def run(job: Job) -> Facts:
                 f"{name}: {len(keypoints)} frames were decoded, the video has {video['frames']}",
             )
         files.save(job.out, name, keypoints)
+    for name, array in getattr(found, "notes", {}).items():
+        np.save(job.out / f"{name}.npy", array, allow_pickle=False)
     files.write_summary(job.out / "detect.json", video["frames"], found)
     return {
         "device": device,

@@ -1,0 +1,48 @@
+"""The recipe that agrees with MediaPipe's own solutions in static mode: every frame by itself.
+
+The most prominent body, up to two hands from palms of the whole picture, assigned to the body's
+wrists as the detector `mediapipe-solutions` does.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+import numpy as np
+
+from avpipe.detectors._mediapipe import chain
+from avpipe.detectors._mediapipe.blocks import SHOULDERS, WRIST, Block, Found, Origin, Rules
+from avpipe.detectors._mediapipe.chain import Body
+from avpipe.detectors._sides import SIDES, Wrists, assign
+
+
+class PerFrame:
+    """The recipe; nothing is remembered from frame to frame."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+
+    def __call__(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """The blocks, finished."""
+        for block in blocks:
+            self._find(block)
+            yield block
+
+    def _find(self, block: Block) -> None:
+        pictures, every = block.pictures, range(len(block))
+        around = chain.body_regions(pictures, every)
+        block.bodies = chain.bodies(pictures, around, self.rules.heat_map_window)
+        palms = chain.palm_regions(pictures, chain.whole(pictures, every))
+        where = [(t, region) for t, found in enumerate(palms) for region in found]
+        hands = zip(where, chain.hands(pictures, where), strict=True)
+        for t, found in groupby(hands, key=lambda pair: pair[0][0]):
+            sides = assign([hand for _, hand in found if hand], _wrists(block.bodies.get(t)))
+            for side, hand in sides.items():
+                block.hands[t, side] = Found(hand, Origin.PALM)
+
+
+def _wrists(body: Body | None) -> Wrists | None:
+    if body is None:
+        return None
+    joints = [WRIST[side] for side in SIDES]
+    left, right = body.xy[SHOULDERS]
+    return Wrists(body.xy[joints], body.visibility[joints], float(np.linalg.norm(left - right)))

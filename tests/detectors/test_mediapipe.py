@@ -1,0 +1,236 @@
+import json
+
+import numpy as np
+import pytest
+
+from avpipe import detectors
+from avpipe.detectors import mediapipe
+from avpipe.detectors._mediapipe.torch_runner import TorchRunner
+from avpipe.detectors.mediapipe import Config, Mediapipe
+from avpipe.errors import ToolMissing, UsageError
+from clips import RESOURCES, picture, rgb_frames
+
+CLIPS = ("urmp_vln1.mp4", "urmp_09_tpt_crop.mp4", "urmp_09_vn_crop.mp4")
+
+
+@pytest.fixture(scope="module")
+def performer() -> detectors.Detector:
+    return detectors.create("mediapipe", threads=2)
+
+
+@pytest.fixture(scope="module")
+def per_frame() -> detectors.Detector:
+    return detectors.create("mediapipe", recipe="per-frame", threads=2)
+
+
+def seen(skeleton) -> dict[str, np.ndarray]:
+    hands = {"left": skeleton.topology.left_hand, "right": skeleton.topology.right_hand}
+    return {side: (skeleton.confidence[:, j] > 0).all(axis=1) for side, j in hands.items()}
+
+
+def distances(one, other) -> np.ndarray:
+    both = (one.confidence > 0) & (other.confidence > 0)
+    return np.linalg.norm(one.xy - other.xy, axis=-1)[both]
+
+
+@pytest.mark.parametrize("clip", CLIPS)
+def test_per_frame_agrees_with_the_official_solutions_in_static_mode(per_frame, clip):
+    pytest.importorskip("mediapipe")
+    frames = rgb_frames(clip, 8, step=15)
+    official = detectors.create("mediapipe-solutions", tracking=False).detect(frames)["skeleton"]
+    found = per_frame.detect(frames)["skeleton"]
+    for side, joints in (("left", found.topology.left_hand), ("right", found.topology.right_hand)):
+        np.testing.assert_array_equal(seen(found)[side], seen(official)[side])
+        if seen(found)[side].any():
+            gaps = np.linalg.norm(found.xy - official.xy, axis=-1)[:, joints][seen(found)[side]]
+            assert np.median(gaps) <= 0.01
+            assert np.percentile(gaps, 95) <= 0.1
+    body = found.topology.left_hand[0]
+    np.testing.assert_allclose(found.confidence[:, :body], official.confidence[:, :body], atol=5e-3)
+    gaps = np.linalg.norm(found.xy - official.xy, axis=-1)[:, :body]
+    assert np.median(gaps) <= 0.05
+    assert np.percentile(gaps, 95) <= 0.3
+
+
+@pytest.mark.parametrize(
+    ("clip", "either", "both"),
+    [(CLIPS[0], 0.99, 0.95), (CLIPS[1], 0.99, None), (CLIPS[2], 0.99, 0.97)],
+)
+def test_the_performers_hands_are_found_and_hidden_ones_are_not(performer, clip, either, both):
+    hands = seen(performer.detect(rgb_frames(clip, 100))["skeleton"])
+    assert (hands["left"] | hands["right"]).mean() >= either
+    if both is None:
+        assert (hands["left"] & hands["right"]).mean() <= 0.02
+    else:
+        assert (hands["left"] & hands["right"]).mean() >= both
+
+
+def test_keypoints_do_not_depend_on_threads_or_on_how_frames_arrive(performer, violin):
+    frames = np.concatenate([violin, violin[::-1]])
+    expected = performer.detect(frames)
+    single = detectors.create("mediapipe", threads=1)
+    for found in (single.detect(frame for frame in frames), performer.detect(list(frames))):
+        np.testing.assert_array_equal(found["skeleton"].xy, expected["skeleton"].xy)
+        np.testing.assert_array_equal(found["skeleton"].confidence, expected["skeleton"].confidence)
+        np.testing.assert_array_equal(found.notes["hand_origin"], expected.notes["hand_origin"])
+
+
+def test_the_order_of_recordings_does_not_change_their_keypoints(performer, violin, trumpet):
+    forward = [performer.detect(clip)["skeleton"].xy for clip in (violin, trumpet)]
+    backward = [performer.detect(clip)["skeleton"].xy for clip in (trumpet, violin)][::-1]
+    for one, other in zip(forward, backward, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_torch_and_litert_agree_whatever_the_batch(performer, violin):
+    config, frames = Config(), violin[:6]
+    names = mediapipe._models(config)
+    expected = performer.detect(frames)["skeleton"]
+    for batch in (4, 7):
+        runner = TorchRunner(names, "cpu", batch)
+        found = Mediapipe(config, runner).detect(frames)["skeleton"]
+        np.testing.assert_array_equal(found.confidence > 0, expected.confidence > 0)
+        assert distances(found, expected).max() < 0.02
+
+
+def test_half_precision_keeps_a_hand_within_half_a_pixel(violin):
+    region = np.array([[140.0, 250, 150, 150, 0.2]])
+    exact, half = (
+        TorchRunner(["hand"], "cpu", 1, half=half).load(violin[:1]).run("hand", [0], region)
+        for half in (False, True)
+    )
+    gaps = np.linalg.norm((exact[0] - half[0]).reshape(21, 3)[:, :2], axis=1) * 150 / 224
+    assert 0 < np.median(gaps) <= 0.1
+    assert np.percentile(gaps, 95) <= 0.5
+    assert abs(exact[1] - half[1]) < 0.01
+
+
+def test_a_batch_that_does_not_fit_is_halved(monkeypatch, violin):
+    import torch
+
+    runner = TorchRunner(["palm"], "cpu", 8)
+    whole = TorchRunner._batches
+
+    def scarce(self, *given):
+        if self.batch > 2:
+            raise torch.cuda.OutOfMemoryError("no memory")
+        return whole(self, *given)
+
+    monkeypatch.setattr(TorchRunner, "_batches", scarce)
+    pictures = runner.load(list(violin[:1]))
+    raw, _ = pictures.run("palm", [0, 0, 0], np.repeat([[280.0, 240, 560, 560, 0]], 3, axis=0))
+    assert runner.batch == 2
+    assert raw.shape == (3, 2016, 18)
+
+
+def test_a_steady_body_trembles_less_than_frame_by_frame(performer, per_frame, violin):
+    def jitter(found) -> float:
+        body = found["skeleton"].xy[:, :15]
+        return float(np.median(np.linalg.norm(np.diff(body, n=2, axis=0), axis=-1)))
+
+    assert jitter(performer.detect(violin)) < jitter(per_frame.detect(violin))
+
+
+def test_a_signing_hand_in_close_up_is_found_where_it_is_known_to_be(performer):
+    frames = rgb_frames("asl_hand.25fps.mp4", 12, step=27)
+    known = json.loads((RESOURCES / "asl_hand.full.json").read_text())
+    skeleton = performer.detect(frames)["skeleton"]
+    assert seen(skeleton)["right"].all()
+    assert not seen(skeleton)["left"].any()
+    expected = np.array([known[27 * t] for t in range(12)])[..., :2]
+    gaps = np.linalg.norm(skeleton.xy[:, skeleton.topology.right_hand] - expected, axis=-1)
+    assert np.median(gaps) < 3
+    assert np.percentile(gaps, 99) < 26
+
+
+def test_two_hands_without_a_body_are_found_where_they_are_known_to_be(performer):
+    known = json.loads((RESOURCES / "hands_and_pose.json").read_text())["hands.jpg"]
+    skeleton = performer.detect(picture("hands.jpg")[None])["skeleton"]
+    joints = [list(skeleton.topology.left_hand), list(skeleton.topology.right_hand)]
+    found = skeleton.xy[0, joints]
+    for expected in np.array(known["hands_21xy"]):
+        gaps = np.linalg.norm(found - expected, axis=-1).max(axis=1)
+        assert gaps.min() < known["tolerance_px"]
+
+
+@pytest.mark.parametrize("kind", ["black", "noise", "slope"])
+def test_nothing_is_found_where_nobody_is(performer, kind):
+    pictures = {
+        "black": np.zeros((2, 200, 300, 3), np.uint8),
+        "noise": np.random.default_rng(0).integers(0, 256, (2, 200, 300, 3), np.uint8),
+        "slope": np.broadcast_to(np.linspace(0, 255, 300)[:, None], (2, 200, 300, 3)),
+    }
+    skeleton = performer.detect(pictures[kind].astype(np.uint8))["skeleton"]
+    assert not skeleton.confidence.any()
+    assert not skeleton.xy.any()
+
+
+def test_faces_are_given_on_request_where_the_nose_is(violin):
+    detector = detectors.create("mediapipe", faces=True)
+    found = detector.detect(violin[:3])
+    assert found.keys() == detector.topologies.keys() == {"skeleton", "face_landmarks"}
+    face, skeleton = found["face_landmarks"], found["skeleton"]
+    assert (face.confidence == 1).all()
+    tip, nose = face.xy[:, 4], skeleton.xy[:, skeleton.topology.index("nose")]
+    assert (np.linalg.norm(tip - nose, axis=1) < 8).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 64, 3), (9, 7, 3)])
+def test_tiny_frames_are_no_error(performer, shape):
+    assert len(performer.detect([np.full(shape, 99, np.uint8)])["skeleton"]) == 1
+
+
+def test_no_frames_give_empty_keypoints(performer):
+    found = performer.detect(iter([]))
+    assert len(found["skeleton"]) == len(found.notes["hand_origin"]) == 0
+
+
+def test_a_very_large_frame_is_detected_like_any_other(performer, violin):
+    large = np.zeros((4320, 7680, 3), np.uint8)
+    large[1000:1480, 3000:3560] = violin[0]
+    assert len(performer.detect([large])["skeleton"]) == 1
+
+
+def test_strided_frames_equal_their_copies(performer, violin):
+    flipped = violin[:2, :, ::-1]
+    np.testing.assert_array_equal(
+        performer.detect(flipped)["skeleton"].xy, performer.detect(flipped.copy())["skeleton"].xy
+    )
+
+
+def test_left_and_right_change_places_in_a_mirror(performer, violin):
+    straight = performer.detect(violin[:6])["skeleton"]
+    mirrored = performer.detect(violin[:6, :, ::-1])["skeleton"]
+    width = violin.shape[2] - 1
+    bow = straight.xy[:, straight.topology.index("right_wrist")]
+    other = mirrored.xy[:, straight.topology.index("left_wrist")]
+    assert np.linalg.norm(bow - ([width, 0] + other * [-1, 1]), axis=1).max() < 25
+
+
+def test_the_identity_changes_with_what_shapes_the_output_only():
+    plain = mediapipe.identity(Config())
+    assert plain == mediapipe.identity(Config(threads=3, batch=5))
+    assert plain != mediapipe.identity(Config(fidelity="fast"))
+    assert plain != mediapipe.identity(Config(recipe="per-frame"))
+    assert len(plain["models"]) == 5
+    assert plain["models"]["hand"].startswith("11c272b891e1a99a")
+
+
+def test_cuda_asked_for_and_absent_is_one_clear_line(monkeypatch):
+    monkeypatch.setattr(detectors, "_has_cuda", lambda: False)
+    with pytest.raises(ToolMissing, match="no CUDA device: use device cpu"):
+        detectors.create("mediapipe", device="cuda")
+
+
+@pytest.mark.parametrize("options", [{"key_frames": 0}, {"recipe": "magic"}, {"batch": -1}])
+def test_parameters_out_of_range_are_refused(options):
+    with pytest.raises(UsageError, match=next(iter(options))):
+        detectors.create("mediapipe", **options)
+
+
+@pytest.mark.gpu
+def test_cuda_and_cpu_agree(performer, violin):
+    on_cuda = detectors.create("mediapipe", device="cuda").detect(violin)["skeleton"]
+    on_cpu = performer.detect(violin)["skeleton"]
+    np.testing.assert_array_equal(on_cuda.confidence > 0, on_cpu.confidence > 0)
+    assert (distances(on_cuda, on_cpu) <= 1 / 8).mean() >= 0.999
