@@ -20,9 +20,7 @@ recordings = "mini.csv"
 """
 
 
-@pytest.mark.parametrize(
-    "source", ["media", "../media", "youtube", "https://example.org/{id}.mp4"]
-)
+@pytest.mark.parametrize("source", ["media", "../media", "youtube", "https://example.org/{id}.mp4"])
 def test_the_source_is_published_as_the_manifest_gives_it_wherever_it_lies(
     tmp_path: Path, source: str
 ) -> None:
