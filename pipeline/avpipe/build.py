@@ -23,6 +23,7 @@ from avpipe.estimate import estimate as from_rates
 from avpipe.ledger import FILE, Failure, Ledger, Rate
 from avpipe.limits import TaskLimits
 from avpipe.lists import removed
+from avpipe.lists.locking import Comparison, Lock, compare
 from avpipe.lock import exclusive
 from avpipe.manifest import Manifest, locate
 from avpipe.packing import Summary
@@ -58,6 +59,8 @@ class Request:
     retry_failed: bool = False
     compact: bool = False
     """Lay the shards out as a build from scratch does."""
+    lock: Lock | None = None
+    """Build exactly what was available when it was made."""
     freeze: tuple[str, ...] = ()
     """Stages whose outputs are kept although they are stale; the shards say so."""
 
@@ -151,6 +154,8 @@ class Report:
     stopped: str | None = None
     """Why the build ended early."""
     packed: bool = False
+    lock: Comparison | None = None
+    """What of the lock has died or changed; the dead are no failures."""
 
     @property
     def transient(self) -> int:
@@ -170,12 +175,13 @@ class Report:
             "left": self.left,
             "stopped": self.stopped,
             "failures": [failure.as_json() for failure in self.failures],
+            **({} if self.lock is None else {"lock": self.lock.as_json()}),
         }
 
 
 def plan(request: Request) -> Report:
     """What a build would do now; changes nothing."""
-    request = _without_removed(request)
+    request = _restricted(request)
     path = request.out / FILE
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger(path)) if path.exists() else None
@@ -218,7 +224,7 @@ def build(
         UsageError: the request cannot be built.
         AvpipeError: nothing of it can work (a program or a model is missing).
     """
-    request = _without_removed(request)
+    request = _restricted(request)
     selected = request.selected()
     request.nodes()
     request.locators()  # a wrong source is told before anything starts
@@ -245,6 +251,9 @@ def build(
                 left=result.left,
                 stopped=result.stopped,
             )
+            if request.lock is not None:
+                report.lock = compare(request.lock, ledger, list(report.failures))
+                report.failures = [f for f in report.failures if f not in report.lock.died]
             if request.until is None and not stop.draining:
                 _publish(request, ledger, result, report, stop)
     return report
@@ -262,8 +271,10 @@ def compact(request: Request) -> Report:
     return build(replace(request, ids=(), compact=True), read_profile(None), Unwatched())
 
 
-def _without_removed(request: Request) -> Request:
-    """The request without recordings that were removed from the dataset, under whatever id."""
+def _restricted(request: Request) -> Request:
+    """The request for what its lock has, without recordings that were removed from the dataset."""
+    if request.lock is not None:
+        request = replace(request, manifest=request.lock.restrict(request.manifest))
     found = removed.read(request.out)
     for name in found.ids.intersection(request.ids or ()):
         raise UsageError(f"--ids: {name} was removed from {request.out} on request")

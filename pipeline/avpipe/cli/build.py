@@ -38,6 +38,16 @@ SkipBadRows = Annotated[
     bool,
     typer.Option("--skip-bad-rows", help="Leave out wrong rows of the list and name them."),
 ]
+Lock = Annotated[
+    Path | None,
+    typer.Option("--lock", metavar="FILE", help="Exactly what was there when it was made."),
+]
+Licence = Annotated[
+    str | None,
+    typer.Option(
+        "--require-licence", metavar="PATTERN", help='Fetch nothing of another licence: "CC*".'
+    ),
+]
 Freeze = Annotated[
     str | None,
     typer.Option(metavar="STAGE,STAGE", help="Keep what these stages made, stale or not."),
@@ -75,6 +85,8 @@ def build(
     retry_failed: Retry = False,
     freeze: Freeze = None,
     skip_bad_rows: SkipBadRows = False,
+    lock: Lock = None,
+    require_licence: Licence = None,
     max_failed: MaxFailed = None,
     json: output.Json = False,
 ) -> int:
@@ -88,7 +100,7 @@ def build(
 
     request = _request(
         dataset, out, detector, source, ids, limit, fields, until, offline, setting, retry_failed,
-        freeze, skip_bad_rows,
+        freeze, skip_bad_rows, lock, require_licence,
     )  # fmt: skip
     allowed = _allowed(max_failed, len(request.selected()))
     profile = read_profile(cluster)
@@ -120,6 +132,8 @@ def plan(
     retry_failed: Retry = False,
     freeze: Freeze = None,
     skip_bad_rows: SkipBadRows = False,
+    lock: Lock = None,
+    require_licence: Licence = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each stage runs.")] = False,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Say how long it would take, and how much disk.")
@@ -136,7 +150,7 @@ def plan(
 
     request = _request(
         dataset, out, detector, source, ids, limit, fields, until, offline, setting, retry_failed,
-        freeze, skip_bad_rows,
+        freeze, skip_bad_rows, lock, require_licence,
     )  # fmt: skip
     report = make(request)
     profile = read_profile(cluster)
@@ -188,8 +202,11 @@ def _request(
     retry_failed: bool,
     freeze: str | None,
     skip_bad_rows: bool,
+    lock: Path | None,
+    require_licence: str | None,
 ) -> "Request":
     from avpipe.build import Request
+    from avpipe.lists import locking
     from avpipe.manifest import read_manifest
 
     manifest = read_manifest(dataset, skip_bad_rows=skip_bad_rows)
@@ -198,6 +215,8 @@ def _request(
     settings = parse_settings(setting or [])
     if detector is not None:
         settings.setdefault("detect", {})["detector"] = detector
+    if require_licence is not None:
+        settings.setdefault("download", {})["require_licence"] = require_licence
     return Request(
         manifest,
         (out or Path("data") / manifest.name).absolute(),
@@ -209,6 +228,7 @@ def _request(
         until,
         offline,
         retry_failed,
+        lock=None if lock is None else locking.read(lock),
         freeze=_names(freeze) or (),
     )
 
@@ -288,6 +308,12 @@ def _print_report(report: "Report", request: "Request") -> None:
             output.text(
                 f"... and {len(report.failures) - 40:,} more: avpipe errors {report.dataset}"
             )
+    if report.lock is not None:
+        output.text(f"Of the lock {len(report.lock.died):,} have died since:")
+        for failure in report.lock.died:
+            output.text(f"  {failure.recording}: {failure.failure} ({failure.message})")
+        for name in report.lock.changed:
+            output.text(f"  {name}: its media file is another one now")
     if report.packed:
         without = "".join(f", {n:,} without a segment ({why})" for why, n in report.empty.items())
         output.text(f"{report.segments:,} segments, {report.hours:,.3f} h{without}")
