@@ -82,7 +82,8 @@ def detect(
         f" {found.detector['detector']} on {found.device}"
         f" ({found.frames / max(found.seconds, 1e-9):,.0f} frames/s)"
     )
-    output.text(f"frames that show a hand: {hands}")
+    if hands:
+        output.text(f"frames that show a hand: {hands}")
     for name, path in files.items():
         output.text(f"{name}: {path}")
     return 0

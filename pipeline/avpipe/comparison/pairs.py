@@ -128,7 +128,7 @@ class DatasetPairs(Mapping[str, Pair]):
                 _, video = reached.get("video", ("", None))
                 if ids is not None and recording not in ids:
                     continue
-                if video in a.keys and video in b.keys and self._is_filmed(a.keys[video]):
+                if video in a.keys and video in b.keys and self._have_skeletons(video):
                     self._videos[recording] = video
                     self._keys[recording] = {stage: key for stage, (key, _) in reached.items()}
             keys = {found["segment"] for found in self._keys.values() if "segment" in found}
@@ -166,8 +166,9 @@ class DatasetPairs(Mapping[str, Pair]):
     def _summary(self, key: str) -> files.Summary:
         return files.read_summary(self._store.path("detect", key) / "detect.json")
 
-    def _is_filmed(self, key: str) -> bool:
-        return self._summary(key).present
+    def _have_skeletons(self, video: str) -> bool:
+        keys = (self._a.keys[video], self._b.keys[video])
+        return all("skeleton" in self._summary(key).fields for key in keys)
 
     def _skeleton(self, key: str) -> Keypoints:
         layout = self._summary(key).fields["skeleton"]
