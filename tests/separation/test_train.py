@@ -107,6 +107,8 @@ def test_training_lowers_the_loss_and_beats_the_mixture_on_held_out_melodies(
     report = evaluate(["mixture", tmp_path / "run", "oracle"], notes, mixtures=8, seed=1)
     bound, ours, oracle = (s["all"]["sdr"]["mean"] for s in report.summaries.values())
     assert bound + 1 < ours < oracle
+    filtered = evaluate([tmp_path / "run"], notes, mixtures=8, seed=1, wiener=True)
+    assert filtered.summaries[f"{tmp_path / 'run'} + Wiener"]["all"]["sdr"]["mean"] > bound + 1
     silent = report.summaries[str(tmp_path / "run")]["all"]["pes"]
     assert silent["count"] == 8 * (13 - 2)
     assert silent["mean"] == pytest.approx(-80)

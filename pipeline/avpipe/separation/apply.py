@@ -46,6 +46,7 @@ def separate(
     *,
     out: str | Path | None = None,
     exact_sum: bool = False,
+    wiener: bool = False,
     context: "Context | None" = None,
     device: str = "cpu",
 ) -> Separated:
@@ -61,6 +62,8 @@ def separate(
             are not overwritten. None: nothing is written.
         exact_sum: share what the stems miss of the mixture equally among them, so that they add
             up to it, sample by sample.
+        wiener: share the mixture out by the power of the stems, bin by bin (`wiener`); only where
+            the instruments named are all that sound.
         context: knowledge of the sources (B = 1) that cannot be had from the recording.
         device: for torch.
 
@@ -77,7 +80,9 @@ def separate(
     target = None if out is None else Path(out)
     files = _files(target, names)
     mixture, rate, channels = read_mono(Path(recording))
-    stems = _stems(separator.to(device), mixture, rate, names, facts.classes, context, device)
+    stems = _stems(
+        separator.to(device), mixture, rate, names, facts.classes, context, device, wiener
+    )
     if exact_sum:
         stems = stems + (mixture - stems.sum(0)) / len(stems)
     named = dict(zip(names, stems, strict=True))
@@ -139,11 +144,13 @@ def _stems(
     classes: Sequence[str],
     context: "Context | None",
     device: str,
+    filtered: bool,
 ) -> Float32:
     """(S, N) in the order of `names`, at the mixture's rate."""
     import torch
 
     from avpipe.separation.interface import Context
+    from avpipe.separation.wiener import wiener
     from avpipe.separation.windows import separate_long
 
     own = separator.front_end.sample_rate
@@ -155,6 +162,8 @@ def _stems(
     stems = separate_long(separator, signal, known)
     if separator.output == "classes":
         stems = stems[indices[0]]
+    if filtered:
+        stems = wiener(separator.front_end, signal, stems)
     back = resample(stems.cpu().numpy(), own, rate)[:, : len(mixture)]
     return np.pad(back, ((0, 0), (0, len(mixture) - back.shape[1])))
 

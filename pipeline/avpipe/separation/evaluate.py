@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 BOUNDS = ("oracle", "mixture")
 """Systems that need no training."""
+FILTERED = " + Wiener"
+"""Added to the name of a system whose stems go through a Wiener filter."""
 BESIDE = "published outputs"
 """System of the estimates that lie beside the pieces."""
 
@@ -61,6 +63,7 @@ def evaluate(
     mixtures: int = 100,
     mixture_list: str | Path | None = None,
     segment_samples: int | None = None,
+    wiener: bool = False,
     seed: int = 0,
     device: str = "cpu",
 ) -> Report:
@@ -77,6 +80,7 @@ def evaluate(
         mixture_list: a `mixtures.csv` of an earlier evaluation, instead.
         segment_samples: cut ensembles into segments of so many samples and drop the rest (65,535
             in the thesis); None: whole pieces.
+        wiener: give every training a second row, with `wiener` after it.
         seed: of the mixtures.
         device: for torch.
 
@@ -101,6 +105,11 @@ def evaluate(
         whole = testsets.ensembles(folder, front_end.sample_rate)
         pieces = [segment for piece in whole for segment in piece.segments(segment_samples)]
     runs = {name: _system(separator, device) for name, separator in loaded.items()}
+    if wiener:
+        for name, separator in list(loaded.items()):
+            if name not in BOUNDS:
+                runs[f"{name}{FILTERED}"] = _filtered(runs[name], separator)
+                loaded[f"{name}{FILTERED}"] = separator
     if any(piece.published for piece in pieces):
         runs[BESIDE] = lambda piece: piece.published
     report = _report(runs, pieces, loaded)
@@ -216,6 +225,21 @@ def _system(separator: "Separator", device: str) -> System:
         return {names.get(i, separator.classes[i]): stem for i, stem in enumerate(stems)}
 
     return run
+
+
+def _filtered(run: System, separator: "Separator") -> System:
+    """The system with a Wiener filter over the instruments that play."""
+    import torch
+
+    from avpipe.separation.wiener import wiener
+
+    def both(piece: Piece) -> Mapping[str, Float32]:
+        found = dict(run(piece))
+        stems = torch.from_numpy(np.stack([found[name] for name in piece.sources]))
+        shared = wiener(separator.front_end, torch.from_numpy(piece.mixture), stems)
+        return found | dict(zip(piece.sources, shared.numpy(), strict=True))
+
+    return both
 
 
 def _report(
