@@ -13,8 +13,8 @@ MARK := $(VENV)/.installed
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# One pip call, so that the versions fit together. mediapipe asks for an OpenCV that needs libGL;
-# the headless wheel has the same module without it.
+# mediapipe and face-alignment ask for OpenCVs that need libGL; the headless wheel, which avpipe
+# asks for, holds the same module without it.
 HEADLESS := opencv-contrib-python-headless>=4.11,<4.12
 define headless
 	$(PIP) uninstall --yes opencv-python opencv-contrib-python
@@ -28,7 +28,6 @@ $(BIN)/python:
 $(MARK)-core: pyproject.toml | $(BIN)/python
 	@echo "Installing avpipe into $(VENV) ..."
 	$(PIP) install --editable .
-	$(headless)
 	@touch $@
 
 $(MARK)-all: pyproject.toml | $(BIN)/python

@@ -17,7 +17,7 @@ float32. A csv does not say which detector it is from, nor of which field it is.
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -210,8 +210,8 @@ def _columns(layout: Topology) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Format:
-    write: Any
-    read: Any
+    write: Callable[[Path, KeypointsFile], None]
+    read: Callable[[Path], KeypointsFile]
 
 
 _FORMATS = {

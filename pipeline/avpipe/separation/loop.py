@@ -114,11 +114,10 @@ class Training(lightning.LightningModule):
         for start in range(0, len(batch.mixture), SEPARATED_AT_ONCE):
             part = slice(start, start + SEPARATED_AT_ONCE)
             known = Context(categories=batch.context.get("categories")[part])
-            found = stems(self.separator, batch.mixture[part], batch.sources[part], known)
+            with torch.autocast(self.device.type, enabled=False):
+                found = stems(self.separator, batch.mixture[part], batch.sources[part], known)
             sounding = found.present & found.references.any(-1)
-            ratios.append(
-                metrics.si_sdr(found.references[sounding], found.estimates[sounding].float())
-            )
+            ratios.append(metrics.si_sdr(found.references[sounding], found.estimates[sounding]))
         self._validation.append((value.detach(), np.concatenate(ratios)))
 
     def on_validation_epoch_end(self) -> None:

@@ -100,8 +100,9 @@ def train(config: Config) -> Result:
         runs.load_weights(separator, _weights(config.weights), run.separator)
     training = _training(separator, chosen, dataset, run, config)
     keeper = journal.Journal(config.out, config.seconds)
-    run.write(config.out)
-    uses.note(dataset.path, "checkpoint", config.out, set(dataset.index["recording"]))
+    if _first_process():
+        run.write(config.out)
+        uses.note(dataset.path, "checkpoint", config.out, set(dataset.index["recording"]))
     last = config.out / runs.CHECKPOINTS / "last.ckpt" if config.resume else None
     with _quiet():
         trainer = lightning.Trainer(
@@ -141,7 +142,7 @@ def _new(config: Config) -> "Run":
     from avpipe import open_dataset
     from avpipe.separation import runs
 
-    if config.out.exists() and any(config.out.iterdir()):
+    if _first_process() and config.out.exists() and any(config.out.iterdir()):
         raise UsageError(f"{config.out} is not empty: choose another folder, or resume it")
     base = recipe(config.recipe)
     if base.starts_from == "weights" and config.weights is None:
@@ -216,6 +217,13 @@ def _check_tools(config: Config) -> None:
         raise UsageError(
             f"{config.devices} GPUs were asked for, this machine has {torch.cuda.device_count()}"
         )
+
+
+def _first_process() -> bool:
+    """False in the processes that the first one starts for further devices."""
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
 
 
 def _accelerator(config: Config) -> str:

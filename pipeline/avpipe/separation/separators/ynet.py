@@ -18,7 +18,7 @@ from avpipe.errors import ToolMissing
 from avpipe.separation.interface import Need
 from avpipe.separation.separators._faces import FaceNetwork
 from avpipe.separation.separators._singing import ComplexMaskSeparator
-from avpipe.separation.separators._stgcn import LAYOUTS, STGCN
+from avpipe.separation.separators._stgcn import LAYOUTS, STGCN, WIDTHS, Mode
 from avpipe.separation.separators._visual import normalised
 
 Visual = Literal["none", "mouths", "faces", "keypoints"]
@@ -108,7 +108,7 @@ class YNet(nn.Module):
         elif visual == "faces":
             self.motion_net = FaceNetwork()
         elif visual == "keypoints":
-            self.graph_net = STGCN(LAYOUTS["acappella"], 2, "B")
+            self.graph_net = STGCN(LAYOUTS["acappella"], 2, WIDTHS["B"])
         if visual != "none":
             self.fusion_layer = Fusion(256, channels[-1])
         self.visual = visual
@@ -212,8 +212,8 @@ def create(config: Config) -> YNetSeparator:
     return YNetSeparator(config)
 
 
-def _graph(name: str, channels: int, mode: Literal["A", "B"]) -> Callable[[], nn.Module]:
-    return lambda: STGCN(LAYOUTS[name], channels, mode)
+def _graph(name: str, channels: int, mode: Mode) -> Callable[[], nn.Module]:
+    return lambda: STGCN(LAYOUTS[name], channels, WIDTHS[mode])
 
 
 PUBLIC: dict[str, Callable[[], nn.Module]] = {
