@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import tarfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from PIL import Image
 import avpipe
 from avpipe import cli, images
 from avpipe.errors import UsageError
-from avpipe.export import export, formats, parquet, webdataset
+from avpipe.export import _encode, export, formats, parquet, webdataset
 from avpipe.lists import uses
 from avpipe.shards import pack
 from tiny_dataset import facts, member, members
@@ -133,6 +134,14 @@ def test_parquet_holds_every_clip_without_loss(dataset, tmp_path):
     assert len(solo["mouths"]) == 10
     assert images.decode(solo["mouths"][0]["bytes"]).shape == (8, 8, 3)
     assert [stem["name"] for stem in solo["stems"]] == ["vn", "va"]
+
+
+def test_equal_sounds_give_equal_files_at_any_time():
+    sound = np.linspace(-2, 2, 100, dtype=np.float32)
+    first = _encode.wav(sound, 11025)
+    time.sleep(1.1)  # the resolution of the time in a WAV file
+    assert _encode.wav(sound, 11025) == first
+    assert (soundfile.read(io.BytesIO(first), dtype="float32")[0] == sound).all()
 
 
 def test_parquet_files_are_cut(dataset, tmp_path):
