@@ -21,7 +21,7 @@ def flac(samples: Float32, sample_rate: int) -> bytes:
 
 
 def wav(samples: Float32, sample_rate: int) -> bytes:
-    """(N,) or (N, S) samples of any size as WAV of 32-bit floats; equal samples give equal bytes."""
+    """(N,) or (N, S) samples as WAV of 32-bit floats; equal samples give equal bytes."""
     import soundfile
 
     buffer = io.BytesIO()
