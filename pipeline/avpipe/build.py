@@ -26,6 +26,7 @@ from avpipe.lists import removed
 from avpipe.lists.locking import Comparison, Lock, compare
 from avpipe.lock import exclusive
 from avpipe.manifest import Manifest, locate
+from avpipe.manifest.model import Keep
 from avpipe.packing import Summary
 from avpipe.plan import Planner, StageCount, Status
 from avpipe.run import DRAIN_SECONDS, Observer, Run, Stop, Unwatched
@@ -36,6 +37,26 @@ from avpipe.walk import Result
 
 _SERVED = "http://served"
 """Stands for the loopback server in what is remembered: its port changes with every build."""
+
+
+RELEASED: Mapping[Keep, tuple[str, ...]] = {
+    "source": (),
+    "video": ("download",),
+    "none": ("download", "video"),
+}
+"""What stays on disk after packing -> stages whose data go. Other outputs stay."""
+
+
+def kept(name: str) -> Keep:
+    """What `--keep` asks for.
+
+    Raises:
+        UsageError: it is nothing that can stay.
+    """
+    for keep in RELEASED:
+        if keep == name:
+            return keep
+    raise UsageError(f"--keep {name}: must be one of {', '.join(RELEASED)}")
 
 
 @dataclass(frozen=True)
@@ -59,6 +80,8 @@ class Request:
     retry_failed: bool = False
     compact: bool = False
     """Lay the shards out as a build from scratch does."""
+    keep: Keep | None = None
+    """What stays on disk after packing; None: what the manifest says."""
     lock: Lock | None = None
     """Build exactly what was available when it was made."""
     freeze: tuple[str, ...] = ()
@@ -321,6 +344,10 @@ def _publish(request: Request, ledger: Ledger, result: Result, report: Report, s
     report.hours = frames / request.dataset.fps / 3600
     report.empty = Counter(s.reason or "unknown" for s in summaries.values() if not s.segments)
     report.packed = True
+    for stage in RELEASED[request.keep or request.manifest.keep]:
+        for summary in summaries.values():
+            if stage in summary.keys and not request.store.is_released(stage, summary.keys[stage]):
+                request.store.release(stage, summary.keys[stage])
 
 
 def _summaries(request: Request, ledger: Ledger, result: Result) -> dict[str, Summary]:

@@ -1,5 +1,6 @@
 """`avpipe build` and `avpipe plan`: options to a `Request`, a `Report` to a table."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,6 +53,10 @@ Freeze = Annotated[
     str | None,
     typer.Option(metavar="STAGE,STAGE", help="Keep what these stages made, stale or not."),
 ]
+Kept = Annotated[
+    str | None,
+    typer.Option("--keep", metavar="WHAT", help="Left on disk: source (all), video or none."),
+]
 MaxFailed = Annotated[
     str | None,
     typer.Option(metavar="N|P%", help="Exit 3 if more than this many recordings failed."),
@@ -87,6 +92,7 @@ def build(
     skip_bad_rows: SkipBadRows = False,
     lock: Lock = None,
     require_licence: Licence = None,
+    keep: Kept = None,
     max_failed: MaxFailed = None,
     json: output.Json = False,
 ) -> int:
@@ -95,6 +101,7 @@ def build(
     Stop it at any time (Ctrl-C); the same command goes on where it was.
     """
     from avpipe.build import build as run
+    from avpipe.build import kept
     from avpipe.cli.progress import watch
     from avpipe.cluster import read_profile
 
@@ -102,6 +109,8 @@ def build(
         dataset, out, detector, source, ids, limit, fields, until, offline, setting, retry_failed,
         freeze, skip_bad_rows, lock, require_licence,
     )  # fmt: skip
+    if keep is not None:
+        request = replace(request, keep=kept(keep))
     allowed = _allowed(max_failed, len(request.selected()))
     profile = read_profile(cluster)
     with watch() as observer:
