@@ -12,7 +12,8 @@ def test_the_reference_detector_loads_where_libgl_cannot_be_loaded(tmp_path: Pat
     loads = "import ctypes; ctypes.CDLL('libGL.so.1')"
     detects = (
         "import numpy as np; from avpipe import detectors;"
-        "found = detectors.create('mediapipe-solutions').detect(np.zeros((2, 64, 64, 3), np.uint8));"
+        "black = np.zeros((2, 64, 64, 3), np.uint8);"
+        "found = detectors.create('mediapipe-solutions').detect(black);"
         "assert found['skeleton'].xy.shape == (2, 67, 2)"
     )
     assert subprocess.run([sys.executable, "-c", loads], env=hidden, check=False).returncode != 0

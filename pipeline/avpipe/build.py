@@ -23,8 +23,10 @@ from avpipe.estimate import estimate as from_rates
 from avpipe.ledger import FILE, Failure, Ledger, Rate
 from avpipe.limits import TaskLimits
 from avpipe.lists import removed
+from avpipe.lists.locking import Comparison, Lock, compare
 from avpipe.lock import exclusive
 from avpipe.manifest import Manifest, locate
+from avpipe.manifest.model import Keep
 from avpipe.packing import Summary
 from avpipe.plan import Planner, StageCount, Status
 from avpipe.run import DRAIN_SECONDS, Observer, Run, Stop, Unwatched
@@ -35,6 +37,26 @@ from avpipe.walk import Result
 
 _SERVED = "http://served"
 """Stands for the loopback server in what is remembered: its port changes with every build."""
+
+
+RELEASED: Mapping[Keep, tuple[str, ...]] = {
+    "source": (),
+    "video": ("download",),
+    "none": ("download", "video"),
+}
+"""What stays on disk after packing -> stages whose data go. Other outputs stay."""
+
+
+def kept(name: str) -> Keep:
+    """What `--keep` asks for.
+
+    Raises:
+        UsageError: it is nothing that can stay.
+    """
+    for keep in RELEASED:
+        if keep == name:
+            return keep
+    raise UsageError(f"--keep {name}: must be one of {', '.join(RELEASED)}")
 
 
 @dataclass(frozen=True)
@@ -58,6 +80,10 @@ class Request:
     retry_failed: bool = False
     compact: bool = False
     """Lay the shards out as a build from scratch does."""
+    keep: Keep | None = None
+    """What stays on disk after packing; None: what the manifest says."""
+    lock: Lock | None = None
+    """Build exactly what was available when it was made."""
     freeze: tuple[str, ...] = ()
     """Stages whose outputs are kept although they are stale; the shards say so."""
 
@@ -151,6 +177,8 @@ class Report:
     stopped: str | None = None
     """Why the build ended early."""
     packed: bool = False
+    lock: Comparison | None = None
+    """What of the lock has died or changed; the dead are no failures."""
 
     @property
     def transient(self) -> int:
@@ -170,12 +198,13 @@ class Report:
             "left": self.left,
             "stopped": self.stopped,
             "failures": [failure.as_json() for failure in self.failures],
+            **({} if self.lock is None else {"lock": self.lock.as_json()}),
         }
 
 
 def plan(request: Request) -> Report:
     """What a build would do now; changes nothing."""
-    request = _without_removed(request)
+    request = _restricted(request)
     path = request.out / FILE
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger(path)) if path.exists() else None
@@ -218,7 +247,7 @@ def build(
         UsageError: the request cannot be built.
         AvpipeError: nothing of it can work (a program or a model is missing).
     """
-    request = _without_removed(request)
+    request = _restricted(request)
     selected = request.selected()
     request.nodes()
     request.locators()  # a wrong source is told before anything starts
@@ -245,6 +274,9 @@ def build(
                 left=result.left,
                 stopped=result.stopped,
             )
+            if request.lock is not None:
+                report.lock = compare(request.lock, ledger, list(report.failures))
+                report.failures = [f for f in report.failures if f not in report.lock.died]
             if request.until is None and not stop.draining:
                 _publish(request, ledger, result, report, stop)
     return report
@@ -262,8 +294,10 @@ def compact(request: Request) -> Report:
     return build(replace(request, ids=(), compact=True), read_profile(None), Unwatched())
 
 
-def _without_removed(request: Request) -> Request:
-    """The request without recordings that were removed from the dataset, under whatever id."""
+def _restricted(request: Request) -> Request:
+    """The request for what its lock has, without recordings that were removed from the dataset."""
+    if request.lock is not None:
+        request = replace(request, manifest=request.lock.restrict(request.manifest))
     found = removed.read(request.out)
     for name in found.ids.intersection(request.ids or ()):
         raise UsageError(f"--ids: {name} was removed from {request.out} on request")
@@ -310,6 +344,10 @@ def _publish(request: Request, ledger: Ledger, result: Result, report: Report, s
     report.hours = frames / request.dataset.fps / 3600
     report.empty = Counter(s.reason or "unknown" for s in summaries.values() if not s.segments)
     report.packed = True
+    for stage in RELEASED[request.keep or request.manifest.keep]:
+        for summary in summaries.values():
+            if stage in summary.keys and not request.store.is_released(stage, summary.keys[stage]):
+                request.store.release(stage, summary.keys[stage])
 
 
 def _summaries(request: Request, ledger: Ledger, result: Result) -> dict[str, Summary]:

@@ -87,8 +87,11 @@ class Node:
         if getattr(self.config, "source", None) == "given":
             given["start_seconds"] = repr(recording.start_seconds)
             given["stop_seconds"] = repr(recording.stop_seconds)
-        columns = getattr(stages.load(self.name), "COLUMNS", ())
-        return given | {name: recording.extra.get(name, "") for name in columns}
+        stage = stages.load(self.name)
+        columns = getattr(stage, "COLUMNS", ())
+        given |= {name: recording.extra.get(name, "") for name in columns}
+        outside = getattr(stage, "outside", None)
+        return given | (outside(self.config, recording) if outside is not None else {})
 
     def _text(self, recording: Recording, dataset: str, digests: Mapping[str, str]) -> str:
         # canonical JSON of {"inputs": ..., **identity}, its constant part spelled once

@@ -17,7 +17,7 @@ float32. A csv does not say which detector it is from, nor of which field it is.
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,8 +155,9 @@ def _write_csv(path: Path, content: KeypointsFile) -> None:
     import pandas as pd
 
     frames = np.arange(len(content.keypoints))
-    values = _values(content.keypoints).reshape(len(frames), -1)
-    table = pd.DataFrame(values, columns=_columns(content.keypoints.topology))
+    columns = _columns(content.keypoints.topology)
+    values = _values(content.keypoints).reshape(len(frames), len(columns))
+    table = pd.DataFrame(values, columns=columns)
     table.insert(0, "frame", frames)
     table.insert(1, "seconds", np.round(frames / content.fps, 6))
     table.to_csv(path, index=False, lineterminator="\n")
@@ -210,8 +211,8 @@ def _columns(layout: Topology) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Format:
-    write: Any
-    read: Any
+    write: Callable[[Path, KeypointsFile], None]
+    read: Callable[[Path], KeypointsFile]
 
 
 _FORMATS = {

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from avpipe.config import configure
 from avpipe.errors import ToolMissing, UsageError
+from avpipe.lists import uses
 from avpipe.separation.recipes import Recipe, recipe
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def train(config: Config) -> Result:
     keeper = journal.Journal(config.out, config.seconds)
     if _first_process():
         run.write(config.out)
+        uses.note(dataset.path, "checkpoint", config.out, set(dataset.index["recording"]))
     last = config.out / runs.CHECKPOINTS / "last.ckpt" if config.resume else None
     with _quiet():
         trainer = lightning.Trainer(
