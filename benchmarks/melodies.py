@@ -5,9 +5,9 @@
 Trains the U-Net told which instruments play (label-multiply) and the one that is not, with recipe
 `short`, on DATASET (built from single melodies, no ensemble among them) within `SECONDS` each, and
 evaluates both on the pieces in the folder URMP, which were never trained on, whole and at 11,025
-Hz, beside ideal binary masks, the mixture, and the published outputs that lie beside the pieces.
-Trainings that RUNS already holds are taken as they are. Results and pictures go to
-`results/melodies/`.
+Hz, with and without a Wiener filter, beside ideal binary masks, the mixture, and the published
+outputs that lie beside the pieces. Trainings that RUNS already holds are taken as they are; one
+that was stopped goes on by `avpipe train --resume`. Results and pictures go to `results/melodies/`.
 """
 
 import argparse
@@ -27,7 +27,10 @@ from machine import RESULTS, machine, save
 
 SECONDS = 2_700.0
 SYSTEMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "unet-label-multiply": ({"conditioning": "label-multiply"}, {}),
+    "unet-label-multiply": (
+        {"conditioning": "label-multiply"},
+        {"steps": 2_400, "milestones": (2_000, 2_250)},
+    ),
     "unet": ({}, {"milestones": (500, 650)}),
 }
 """Name -> options of the separator, changes of the recipe."""
@@ -59,6 +62,7 @@ def facts(run: Path) -> dict[str, Any]:
         "steps": int(last["step"]),
         "mixtures": int(last["step"]) * 8,
         "wall_seconds": round(last["seconds"]),
+        "learning_rate_at_step": {f"{row['step']:.0f}": row["rate"] for row in rows},
         "validation_si_sdr_first": round(rows[0]["validation_si_sdr"], 2),
         "validation_si_sdr_last": round(last["validation_si_sdr"], 2),
     }
@@ -78,7 +82,8 @@ def pictures(folders: dict[str, Path], urmp: Path, out: Path) -> None:
     """Spectrograms of the mixture, the truth and every separated file."""
     for piece in ensembles(urmp, 11_025):
         for name, run in folders.items():
-            found = separate(urmp / f"{piece.name}_mix.wav", run, list(piece.sources))
+            mixture = urmp / f"{piece.name}_mix.wav"
+            found = separate(mixture, run, list(piece.sources), wiener=True)
             signals = {"mixture": piece.mixture}
             for instrument, truth in piece.sources.items():
                 stem = next(s for n, s in found.stems.items() if _same(n, instrument))
@@ -99,7 +104,8 @@ def main() -> None:
     folders = trained(arguments.dataset, arguments.runs)
     out = RESULTS / "melodies"
     out.mkdir(parents=True, exist_ok=True)
-    report = evaluate(["mixture", "oracle", *folders.values()], arguments.urmp)
+    systems: list[str | Path] = ["mixture", "oracle", *folders.values()]
+    report = evaluate(systems, arguments.urmp, wiener=True)
     pictures(folders, arguments.urmp, out)
     table = report.table
     for name, folder in folders.items():

@@ -39,7 +39,7 @@ class Detected:
     seconds: float
     """Of detection."""
     hands: Mapping[str, float]
-    """`left`, `right`, `any` -> share of frames that show it."""
+    """`left`, `right`, `any` -> share of frames that show it; empty for a detector of faces."""
     keypoints: Mapping[str, Path]
     """Field -> file."""
     overlay: Path | None
@@ -142,14 +142,13 @@ class _Work:
         stage, folder = stages.load(name), self.place / name
         folder.mkdir()
         inputs = {need: self.place / need for need in stage.NEEDS}
-        recording = Recording("file", "")
-        return stage.run(
-            stages.Job(recording, config or stage.Config(**parameters), inputs, folder)
-        )
+        recording = Recording(self.video.stem, "")  # importers look for keypoints of that name
+        config = config or stage.Config(**parameters)
+        return stage.run(stages.Job(recording, config, inputs, folder))
 
     def _draw(self, target: Path, fields: Mapping[str, str], fps: float) -> None:
         self._stage("audio", sample_rate=SOUND_RATE, fps=fps, allow_missing=True)
         sound = self.place / "audio" / "audio.wav"
-        skeleton = files.load(self.place / "detect", "skeleton", fields["skeleton"])
+        found = [files.load(self.place / "detect", name, fields[name]) for name in sorted(fields)]
         video = self.place / "video" / "video.mp4"
-        write_overlay(target, video, skeleton, fps, sound if sound.is_file() else None)
+        write_overlay(target, video, found, fps, sound if sound.is_file() else None)

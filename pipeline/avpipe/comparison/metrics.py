@@ -6,6 +6,7 @@ confidence is > 0. Distances are in pixels.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from avpipe.errors import AvpipeError, UsageError
 from avpipe.keypoints.segments import hands_detected
 from avpipe.types import Bool, Float32, Keypoints, Topology
 
-Floats = npt.NDArray[np.floating]
+Floats = npt.NDArray[np.floating[Any]]
 HANDS = ("left", "right", "any", "both")
 ONE_SIDED = 1.0
 """Disagreement, in shoulder widths, over a body or hand that only one of the two detects."""

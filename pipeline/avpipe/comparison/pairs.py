@@ -128,7 +128,7 @@ class DatasetPairs(Mapping[str, Pair]):
                 _, video = reached.get("video", ("", None))
                 if ids is not None and recording not in ids:
                     continue
-                if video in a.keys and video in b.keys and self._is_filmed(a.keys[video]):
+                if video in a.keys and video in b.keys and self._have_skeletons(video):
                     self._videos[recording] = video
                     self._keys[recording] = {stage: key for stage, (key, _) in reached.items()}
             keys = {found["segment"] for found in self._keys.values() if "segment" in found}
@@ -166,8 +166,9 @@ class DatasetPairs(Mapping[str, Pair]):
     def _summary(self, key: str) -> files.Summary:
         return files.read_summary(self._store.path("detect", key) / "detect.json")
 
-    def _is_filmed(self, key: str) -> bool:
-        return self._summary(key).present
+    def _have_skeletons(self, video: str) -> bool:
+        keys = (self._a.keys[video], self._b.keys[video])
+        return all("skeleton" in self._summary(key).fields for key in keys)
 
     def _skeleton(self, key: str) -> Keypoints:
         layout = self._summary(key).fields["skeleton"]
@@ -196,11 +197,14 @@ def of_files(a: Path, b: Path, video: Path | None = None) -> Pair:
     first, second = exchange.read(a), exchange.read(b)
     if first.fps != second.fps:
         raise UsageError(f"{a} has {first.fps:g} frames per second, {b} {second.fps:g}")
-    keypoints = in_one_topology(first.keypoints, second.keypoints)
-    found = [
-        find_segments(hand_visibility(k.confidence, k.topology))
-        if k.topology.left_hand or k.topology.right_hand
-        else []
-        for k in keypoints
-    ]
-    return Pair(a.name.partition(".")[0], first.fps, *keypoints, *found, video)
+    one, other = in_one_topology(first.keypoints, second.keypoints)
+    name = a.name.partition(".")[0]
+    return Pair(name, first.fps, one, other, _by_hands(one), _by_hands(other), video)
+
+
+def _by_hands(keypoints: Keypoints) -> list[Segment]:
+    """Segments with the parameters that datasets have by default; none without hands."""
+    layout = keypoints.topology
+    if not (layout.left_hand or layout.right_hand):
+        return []
+    return find_segments(hand_visibility(keypoints.confidence, layout))

@@ -155,8 +155,9 @@ def _write_csv(path: Path, content: KeypointsFile) -> None:
     import pandas as pd
 
     frames = np.arange(len(content.keypoints))
-    values = _values(content.keypoints).reshape(len(frames), -1)
-    table = pd.DataFrame(values, columns=_columns(content.keypoints.topology))
+    columns = _columns(content.keypoints.topology)
+    values = _values(content.keypoints).reshape(len(frames), len(columns))
+    table = pd.DataFrame(values, columns=columns)
     table.insert(0, "frame", frames)
     table.insert(1, "seconds", np.round(frames / content.fps, 6))
     table.to_csv(path, index=False, lineterminator="\n")

@@ -1,5 +1,6 @@
 """Writes a video with the skeleton drawn over every frame, and its sound."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,18 @@ ENCODING = {"preset": "veryfast", "crf": "20"}
 
 
 def write_overlay(
-    target: Path, video: Path, keypoints: Keypoints, fps: float, audio: Path | None = None
+    target: Path,
+    video: Path,
+    keypoints: Sequence[Keypoints],
+    fps: float,
+    audio: Path | None = None,
 ) -> None:
     """Draws the keypoints over a video.
 
     Args:
         target: the mp4 file; it appears whole or not at all.
         video: T frames at a constant rate, of even width and height.
-        keypoints: of its T frames.
+        keypoints: what to draw, each of its T frames.
         fps: frames per second.
         audio: a mono WAV file of the same time; None: without sound.
 
@@ -45,18 +50,18 @@ def write_overlay(
         sound = None if audio is None else _Sound(container, audio)
         shown = 0
         for image in decode_frames(video):
-            if shown == len(keypoints):
-                raise AvpipeError(f"{video} has more than the {shown} frames of the keypoints")
             if not shown:
                 picture.height, picture.width = image.shape[:2]
             drawn = np.array(image)
-            draw_person(drawn, keypoints, shown)
+            for field in keypoints:
+                if shown < len(field):
+                    draw_person(drawn, field, shown)
             container.mux(picture.encode(av.VideoFrame.from_ndarray(drawn, format="rgb24")))
             shown += 1
             if sound is not None:
                 sound.write_until(shown / fps)
-        if shown != len(keypoints):
-            raise AvpipeError(f"{video} has {shown} frames, the keypoints {len(keypoints)}")
+        if any(len(field) != shown for field in keypoints):
+            raise AvpipeError(f"{video} has {shown} frames, {' and '.join(map(str, keypoints))}")
         container.mux(picture.encode(None))
         if sound is not None:
             sound.close()

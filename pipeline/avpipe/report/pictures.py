@@ -69,9 +69,16 @@ def ground(box: Box) -> Image:
 
 
 def draw(
-    image: Image, keypoints: Keypoints, frame: int, box: Box, width: int, height: int
+    image: Image,
+    keypoints: Keypoints,
+    frame: int,
+    box: Box,
+    width: int,
+    height: int,
+    lines: float = 1.0,
 ) -> Image:
-    """The part of a picture in `box`, scaled into `width` x `height`, with the person of a frame.
+    """The part of a picture in `box`, scaled into `width` x `height`, with the person of a frame
+    in `lines` times the usual widths.
 
     What of the box lies outside the picture is dark.
     """
@@ -90,7 +97,7 @@ def draw(
     one = keypoints[frame : frame + 1]
     moved = (np.asarray(one.xy) - (box.left, box.top) + 0.5) * scale - 0.5
     shown = Keypoints(moved.astype(np.float32), one.confidence, one.topology, one.filled)
-    draw_person(scaled, shown, 0)
+    draw_person(scaled, shown, 0, lines)
     return scaled
 
 

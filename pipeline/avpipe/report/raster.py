@@ -38,13 +38,14 @@ def draw_person(image: Image, keypoints: Keypoints, frame: int, scale: float = 1
     topology = keypoints.topology
     xy, alpha = keypoints.xy[frame], opacity(keypoints, frame)
     side = min(image.shape[:2]) * scale
-    hands = {*topology.left_hand, *topology.right_hand}
+    is_cloud = len({p for p in topology.parents if p >= 0}) <= 1  # points of a face, say
+    fine = range(len(topology)) if is_cloud else {*topology.left_hand, *topology.right_hand}
 
     def radius(joint: int) -> float:
-        return max(side * (HAND_SHARE if joint in hands else BODY_SHARE), 1.0) / 2
+        return max(side * (HAND_SHARE if joint in fine else BODY_SHARE), 1.0) / 2
 
     shadow = max(side * SHADOW_SHARE, 0.7)
-    for p, j in topology.bones:
+    for p, j in () if is_cloud else topology.bones:
         if alpha[p] > 0 and alpha[j] > 0:
             faint = float(min(alpha[p], alpha[j]))
             _stroke(image, xy[p], xy[j], radius(j), shadow, faint, _rgb(colour(topology, j)))

@@ -5,6 +5,7 @@ by class. It is read from the shards once; all of Solos is about 5 GB. Windows a
 device the bank is on, so nothing is decoded, copied or mixed by worker processes.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -49,6 +50,8 @@ class AudioBank:
     """(M,) ids."""
     start_frames: tuple[int, ...]
     """(M,) first frame of each segment in its recording."""
+    rows: tuple[int, ...]
+    """(M,) rows of the dataset's index."""
     names: tuple[str, ...]
     """Names of the classes."""
     sample_rate: int
@@ -81,7 +84,12 @@ class AudioBank:
 
 
 def load(
-    dataset: "Dataset", part: Part, names: Sequence[str], sample_rate: int, window: int
+    dataset: "Dataset",
+    part: Part,
+    names: Sequence[str],
+    sample_rate: int,
+    window: int,
+    fields: Sequence[str] = (),
 ) -> AudioBank:
     """The bank of one part of a built dataset.
 
@@ -92,12 +100,14 @@ def load(
             and punctuation. Empty: the categories of the dataset, sorted.
         sample_rate: Hz, of the separator.
         window: samples; shorter and silent segments are left out and counted.
+        fields: what a segment must have besides its audio; others are left out and counted.
 
     Raises:
         UsageError: another sample rate, no audio, an empty part, or a category that is no class.
     """
-    if "audio" not in dataset.fields:
-        raise UsageError(f"{dataset.path} holds no audio: build it with the field audio")
+    for field in ("audio", *fields):
+        if field not in dataset.fields:
+            raise UsageError(f"{dataset.path} holds no {field}: build it with --fields {field},...")
     if dataset.sample_rate != sample_rate:
         raise UsageError(
             f"{dataset.path} has audio at {dataset.sample_rate} Hz, the separator works at"
@@ -116,10 +126,12 @@ def load(
             f" which knows {', '.join(names)}"
         )
     ordered = sorted(rows, key=lambda row: known[plain(index["category"][row])])
-    kept, parts, dropped = [], [], {"too short": 0, "silent": 0, "without audio": 0}
+    kept, parts = [], []
+    dropped: Counter[str] = Counter()
     for row in ordered:
-        audio = dataset.clip(int(row)).audio
-        reason = _unusable(audio, window)
+        missing = set(fields) - set(index["fields"][row].split(","))
+        audio = dataset.clip(int(row), fields=("audio",)).audio
+        reason = f"without {min(missing)}" if missing else _unusable(audio, window)
         if reason or audio is None:
             dropped[reason] += 1
             continue
@@ -128,7 +140,7 @@ def load(
     if not kept:
         raise UsageError(
             f"no segment for {part} in {dataset.path} has {window / sample_rate:.2f} s of sound:"
-            f" {', '.join(f'{n} {reason}' for reason, n in dropped.items() if n)}"
+            f" {', '.join(f'{n} {reason}' for reason, n in dropped.items())}"
         )
     lengths = np.array([len(p) for p in parts], np.int64)
     return AudioBank(
@@ -137,11 +149,12 @@ def load(
         lengths=lengths,
         classes=np.array([known[plain(index["category"][row])] for row in kept], np.int64),
         recordings=tuple(index["recording"][row] for row in kept),
+        rows=tuple(map(int, kept)),
         start_frames=tuple(int(index["start_frame"][row]) for row in kept),
         names=names,
         sample_rate=sample_rate,
         window=window,
-        dropped={reason: n for reason, n in dropped.items() if n},
+        dropped=dict(dropped),
     )
 
 

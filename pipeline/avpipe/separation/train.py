@@ -187,24 +187,35 @@ def _training(
 ) -> "Training":
     import torch
 
-    from avpipe.separation import data, mixing
+    from avpipe.separation import data, mixing, pictures
     from avpipe.separation.loop import Training
 
-    missing = separator.needs - {"categories", "references"}
+    missing = separator.needs - {"categories", "frames"}
     if missing:
         raise UsageError(
             f"separator {run.separator} needs {', '.join(sorted(missing))} of every source;"
             f" {dataset.path} has {', '.join(dataset.fields)}"
         )
-    device = torch.device(_accelerator(config))
-    banks = []
+    unknown = set(chosen.rates) - set(separator.parts())
+    if unknown:
+        raise UsageError(
+            f"rates for {', '.join(sorted(unknown))}: separator {run.separator} has the parts"
+            f" {', '.join(separator.parts())}"
+        )
+    device, front_end = torch.device(_accelerator(config)), separator.front_end
+    fields = sorted(separator.needs & {pictures.FIELD})
+    look = pictures.Look(chosen.pictures, chosen.picture_seconds)
+    banks, seen = [], []
     for part in ("train", "validation"):
         bank = data.load(
-            dataset, part, run.classes, separator.front_end.sample_rate, separator.front_end.samples
+            dataset, part, run.classes, front_end.sample_rate, front_end.samples, fields
         )
         mixing.check(bank, chosen.mixing(chosen.most))
         banks.append(bank.to(data.resident_device(bank, device)))
-    return Training(separator, chosen, banks[0], banks[1], run.seed)
+        if fields:
+            seen.append(pictures.Pictures.load(dataset, bank, look))
+    both = (seen[0], seen[1]) if seen else None
+    return Training(separator, chosen, banks[0], banks[1], run.seed, both)
 
 
 def _check_tools(config: Config) -> None:

@@ -19,6 +19,7 @@ from avpipe import detectors
 from avpipe.config import configure, runtime_only
 from avpipe.errors import FailureClass, RecordingFailed
 from avpipe.keypoints import files, hand_visibility
+from avpipe.keypoints.segments import hands_detected
 from avpipe.media import decode_frames
 from avpipe.stages import Facts, Job, Pool
 from avpipe.types import Keypoints, Recording
@@ -125,10 +126,6 @@ def _coverage(found: Mapping[str, Keypoints]) -> dict[str, float]:
     if skeleton is None or not skeleton.topology.left_hand:
         return {}
     t = max(len(skeleton), 1)
-    hands = {"left": skeleton.topology.left_hand, "right": skeleton.topology.right_hand}
-    seen = {
-        side: (skeleton.confidence[:, joints] > 0).mean(axis=1) > 0.5
-        for side, joints in hands.items()
-    }
+    seen = hands_detected(skeleton.confidence, skeleton.topology)
     seen["any"] = hand_visibility(skeleton.confidence, skeleton.topology)
     return {side: round(float(frames.sum()) / t, 4) for side, frames in seen.items()}

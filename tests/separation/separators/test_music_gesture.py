@@ -13,7 +13,8 @@ from avpipe.separation.separators.music_gesture import Fusion
 @pytest.fixture(scope="module")
 def net():
     torch.manual_seed(0)
-    return separation.create("music-gesture", topology="solos47", shift=50.0).eval()
+    options = {"topology": "solos47", "shift": 50.0, "fine_tune": False}
+    return separation.create("music-gesture", **options).eval()
 
 
 def context(players=2, frames=32):
