@@ -315,6 +315,7 @@ def _publish(request: Request, ledger: Ledger, result: Result, report: Report, s
     """Packs every complete recording; fills the report."""
     from avpipe.shards import pack
 
+    _refuse_reuploads(request, ledger, result, report)
     summaries = _summaries(request, ledger, result)
     packing.check_grid(request.dataset, summaries)
     wanted = request.fields or request.manifest.fields
@@ -348,6 +349,25 @@ def _publish(request: Request, ledger: Ledger, result: Result, report: Report, s
         for summary in summaries.values():
             if stage in summary.keys and not request.store.is_released(stage, summary.keys[stage]):
                 request.store.release(stage, summary.keys[stage])
+
+
+def _refuse_reuploads(request: Request, ledger: Ledger, result: Result, report: Report) -> None:
+    """Takes out what sounds like a recording that was removed on request, where that is new."""
+    gone = removed.read(request.out).prints
+    if not gone:
+        return
+    from avpipe.lists.sound import reuploads
+
+    known = {r: summary["keys"].get("audio") for r, summary in ledger.complete().items()}
+    keys = {r: c.keys["audio"] for r, c in result.complete.items() if "audio" in c.keys}
+    new = {r: key for r, key in keys.items() if known.get(r) != key}
+    failures = list(report.failures)
+    for recording, original in reuploads(request.store, new, gone).items():
+        del result.complete[recording]
+        text = f"it sounds like {original}, which was removed on request"
+        failure = Failure(recording, "audio", new[recording], None, "removed", text, True, 1)
+        failures.append(failure)
+    report.failures = failures
 
 
 def _summaries(request: Request, ledger: Ledger, result: Result) -> dict[str, Summary]:
