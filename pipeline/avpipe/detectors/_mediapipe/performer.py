@@ -30,6 +30,7 @@ from avpipe.detectors._mediapipe.blocks import (
 )
 from avpipe.detectors._mediapipe.chain import Body, Hand, Region
 from avpipe.detectors._mediapipe.crop import Regions
+from avpipe.detectors._mediapipe.people import People
 from avpipe.detectors._sides import SIDES, VISIBLE, Side, assign
 
 _LOOK_FRAMES = 25
@@ -41,6 +42,7 @@ class Performer:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
+        self._people = People()
         self._region: Region | None = None
         self._palm = 0.0
 
@@ -79,11 +81,14 @@ class Performer:
     def _find_bodies(self, block: Block) -> None:
         every = range(len(block))
         keys = [t for t in every if (block.start + t) % self.rules.key_frames == 0]
-        detected = _body_regions(block, keys)
+        whole = chain.whole(block.pictures, keys)
+        found = chain.detect(block.pictures, whole, "body", chain.THRESHOLD)
+        detected = dict(zip(keys, found, strict=True))
         where, missing = {}, []
         for t in every:
-            if t in keys:
-                self._region = detected.get(t)
+            if t in detected:
+                seen = detected[t] if len(detected[t].scores) else None
+                self._region = self._people.look(block.start + t, seen)
             if self._region is not None:
                 where[t] = self._region
             elif t not in keys:
@@ -92,8 +97,8 @@ class Performer:
         window = self.rules.heat_map_window
         block.bodies = chain.bodies(block.pictures, dict(sorted(where.items())), window)
         # The person has moved out of the last key frame's region: look where he is now.
-        lost = [t for t in every if t not in block.bodies and t in where and t not in keys]
-        again = _body_regions(block, [t for t in lost if t not in missing])
+        lost = [t for t in where if t not in block.bodies and t not in missing]
+        again = _body_regions(block, lost)
         block.bodies |= chain.bodies(block.pictures, again, window)
 
     # --- hands
