@@ -45,7 +45,7 @@ def hand_shape(region: np.ndarray) -> np.ndarray:
 def body(visibility: float = 0.9) -> Body:
     xy = np.zeros((39, 2))
     xy[[11, 12]] = [[500, 200], [300, 200]]
-    xy[13], xy[14] = WRIST + (60, -100), [850, 800]
+    xy[13], xy[14] = [360, 400], [850, 800]
     xy[15], xy[16] = WRIST, [900, 900]
     seen = np.full(39, visibility)
     seen[16] = 0.0
