@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MARK := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo wheel test lint format bench clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,13 @@ demo: $(MARK)-core  ## Build the bundled real clips into verified shards, and dr
 test: $(MARK)-all  ## Run all tests
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
+wheel: $(MARK)-core  ## Build the wheel, and build the demo with it in an empty environment
+	rm -rf dist && $(PIP) install build && $(BIN)/python -m build --wheel --outdir dist
+	rm -rf dist/env && $(PYTHON) -m venv dist/env
+	dist/env/bin/python -m pip --disable-pip-version-check --quiet install dist/*.whl
+	mkdir -p dist/elsewhere && cd dist/elsewhere && ../env/bin/avpipe build demo --ids violin-b,cello-a,trumpet-gone
+	dist/env/bin/avpipe verify dist/elsewhere/data/demo
+
 lint: $(MARK)-all  ## Style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -55,7 +62,7 @@ format: $(MARK)-all  ## Format the code
 	$(BIN)/ruff format .
 
 bench: $(MARK)-all  ## Run every benchmark; results go to benchmarks/results
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	@set -e; for script in $(filter-out benchmarks/machine.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script; done
 
 clean:  ## Remove the environment and what the demo built
-	rm -rf $(VENV) data/demo
+	rm -rf $(VENV) dist data/demo

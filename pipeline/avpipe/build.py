@@ -21,8 +21,10 @@ from avpipe.estimate import estimate as from_rates
 from avpipe.ledger import FILE, Failure, Ledger, Rate
 from avpipe.limits import TaskLimits
 from avpipe.lists import removed
+from avpipe.lists.locking import Comparison, Lock, compare
 from avpipe.lock import exclusive
 from avpipe.manifest import Manifest, locate
+from avpipe.manifest.model import Keep
 from avpipe.plan import Planner, StageCount, Status
 from avpipe.publication import Publication
 from avpipe.run import DRAIN_SECONDS, Observer, Run, Stop, Unwatched
@@ -33,6 +35,26 @@ from avpipe.walk import Result
 
 _SERVED = "http://served"
 """Stands for the loopback server in what is remembered: its port changes with every build."""
+
+
+RELEASED: Mapping[Keep, tuple[str, ...]] = {
+    "source": (),
+    "video": ("download",),
+    "none": ("download", "video"),
+}
+"""What stays on disk after packing -> stages whose data go. Other outputs stay."""
+
+
+def kept(name: str) -> Keep:
+    """What `--keep` asks for.
+
+    Raises:
+        UsageError: it is nothing that can stay.
+    """
+    for keep in RELEASED:
+        if keep == name:
+            return keep
+    raise UsageError(f"--keep {name}: must be one of {', '.join(RELEASED)}")
 
 
 @dataclass(frozen=True)
@@ -56,6 +78,10 @@ class Request:
     retry_failed: bool = False
     compact: bool = False
     """Lay the shards out as a build from scratch does."""
+    keep: Keep | None = None
+    """What stays on disk after packing; None: what the manifest says."""
+    lock: Lock | None = None
+    """Build exactly what was available when it was made."""
     freeze: tuple[str, ...] = ()
     """Stages whose outputs are kept although they are stale; the shards say so."""
 
@@ -154,6 +180,8 @@ class Report:
     stopped: str | None = None
     """Why the build ended early."""
     packed: bool = False
+    lock: Comparison | None = None
+    """What of the lock has died or changed; the dead are no failures."""
 
     @property
     def transient(self) -> int:
@@ -173,12 +201,13 @@ class Report:
             "left": self.left,
             "stopped": self.stopped,
             "failures": [failure.as_json() for failure in self.failures],
+            **({} if self.lock is None else {"lock": self.lock.as_json()}),
         }
 
 
 def plan(request: Request) -> Report:
     """What a build would do now; changes nothing."""
-    request = _without_removed(request)
+    request = _restricted(request)
     path = request.out / FILE
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger(path)) if path.exists() else None
@@ -221,7 +250,7 @@ def build(
         UsageError: the request cannot be built.
         AvpipeError: nothing of it can work (a program or a model is missing).
     """
-    request = _without_removed(request)
+    request = _restricted(request)
     selected = request.selected()
     request.nodes()
     _ = request.locators  # a wrong source is told before anything starts
@@ -248,6 +277,9 @@ def build(
                 left=result.left,
                 stopped=result.stopped,
             )
+            if request.lock is not None:
+                report.lock = compare(request.lock, ledger, list(report.failures))
+                report.failures = [f for f in report.failures if f not in report.lock.died]
             if request.until is None and not stop.draining:
                 _publish(request, ledger, result, report, stop)
     return report
@@ -265,8 +297,10 @@ def compact(request: Request) -> Report:
     return build(replace(request, ids=(), compact=True), read_profile(None), Unwatched())
 
 
-def _without_removed(request: Request) -> Request:
-    """The request without recordings that were removed from the dataset, under whatever id."""
+def _restricted(request: Request) -> Request:
+    """The request for what its lock has, without recordings that were removed from the dataset."""
+    if request.lock is not None:
+        request = replace(request, manifest=request.lock.restrict(request.manifest))
     found = removed.read(request.out)
     for name in found.ids.intersection(request.ids or ()):
         raise UsageError(f"--ids: {name} was removed from {request.out} on request")
@@ -282,6 +316,7 @@ def _without_removed(request: Request) -> Request:
 
 def _publish(request: Request, ledger: Ledger, result: Result, report: Report, stop: Stop) -> None:
     """Packs every complete recording; fills the report."""
+    _refuse_reuploads(request, ledger, result, report)
     everyone = {recording.id for recording in request.manifest.recordings}
     publication = Publication(
         request.out,
@@ -307,6 +342,30 @@ def _publish(request: Request, ledger: Ledger, result: Result, report: Report, s
     report.segments, report.empty = published.segments, published.empty
     report.hours = published.frames / request.dataset.fps / 3600
     report.packed = True
+    for stage in RELEASED[request.keep or request.manifest.keep]:
+        for complete in result.complete.values():
+            key = complete.keys.get(stage)
+            if key is not None and not request.store.is_released(stage, key):
+                request.store.release(stage, key)
+
+
+def _refuse_reuploads(request: Request, ledger: Ledger, result: Result, report: Report) -> None:
+    """Takes out what sounds like a recording that was removed on request, where that is new."""
+    gone = removed.read(request.out).prints
+    if not gone:
+        return
+    from avpipe.lists.sound import reuploads
+
+    known = {r: summary["keys"].get("audio") for r, summary in ledger.complete().items()}
+    keys = {r: c.keys["audio"] for r, c in result.complete.items() if "audio" in c.keys}
+    new = {r: key for r, key in keys.items() if known.get(r) != key}
+    failures = list(report.failures)
+    for recording, original in reuploads(request.store, new, gone).items():
+        del result.complete[recording]
+        text = f"it sounds like {original}, which was removed on request"
+        failure = Failure(recording, "audio", new[recording], None, "removed", text, True, 1)
+        failures.append(failure)
+    report.failures = failures
 
 
 def _served(request: Request, server: str) -> Mapping[str, str]:

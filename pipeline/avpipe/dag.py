@@ -10,7 +10,7 @@
 for one dataset: which stages its fields need, with which parameters, programs and models.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -95,15 +95,20 @@ class Node:
         if self._is_given:
             given["start_seconds"] = repr(recording.start_seconds)
             given["stop_seconds"] = repr(recording.stop_seconds)
-        return given | {name: recording.extra.get(name, "") for name in self.columns}
+        given |= {name: recording.extra.get(name, "") for name in self.columns}
+        return given | (self._outside(self.config, recording) if self._outside else {})
 
     @cached_property
     def _is_given(self) -> bool:
         return getattr(self.config, "source", None) == "given"
 
     @cached_property
+    def _outside(self) -> Callable[[Any, Recording], dict[str, Any]] | None:
+        return getattr(stages.load(self.name), "outside", None)
+
+    @cached_property
     def _is_plain(self) -> bool:
-        return bool(self.needs) and not (self._is_given or self.columns)
+        return bool(self.needs) and not (self._is_given or self.columns or self._outside)
 
     @cached_property
     def _template(self) -> str:

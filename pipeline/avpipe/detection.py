@@ -17,7 +17,7 @@ from avpipe.fetch.folder import link
 from avpipe.keypoints import exchange, files
 from avpipe.media import scan
 from avpipe.report.overlay_video import write_overlay
-from avpipe.shards.publish import published
+from avpipe.shards.publish import make_folder, published
 from avpipe.types import Recording
 
 SOUND_RATE = 44100
@@ -39,7 +39,7 @@ class Detected:
     seconds: float
     """Of detection."""
     hands: Mapping[str, float]
-    """`left`, `right`, `any` -> share of frames that show it."""
+    """`left`, `right`, `any` -> share of frames that show it; empty for a detector of faces."""
     keypoints: Mapping[str, Path]
     """Field -> file."""
     overlay: Path | None
@@ -84,7 +84,7 @@ def detect_file(
     if detector is not None:
         of_detect["detector"] = detector
     config = configure(stages.load("detect").Config, of_detect, "detect")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with tempfile.TemporaryDirectory(dir=out, prefix=".detect-") as place:
         work = _Work(video, Path(place))
         try:
@@ -142,14 +142,13 @@ class _Work:
         stage, folder = stages.load(name), self.place / name
         folder.mkdir()
         inputs = {need: self.place / need for need in stage.NEEDS}
-        recording = Recording("file", "")
-        return stage.run(
-            stages.Job(recording, config or stage.Config(**parameters), inputs, folder)
-        )
+        recording = Recording(self.video.stem, "")  # importers look for keypoints of that name
+        config = config or stage.Config(**parameters)
+        return stage.run(stages.Job(recording, config, inputs, folder))
 
     def _draw(self, target: Path, fields: Mapping[str, str], fps: float) -> None:
         self._stage("audio", sample_rate=SOUND_RATE, fps=fps, allow_missing=True)
         sound = self.place / "audio" / "audio.wav"
-        skeleton = files.load(self.place / "detect", "skeleton", fields["skeleton"])
+        found = [files.load(self.place / "detect", name, fields[name]) for name in sorted(fields)]
         video = self.place / "video" / "video.mp4"
-        write_overlay(target, video, skeleton, fps, sound if sound.is_file() else None)
+        write_overlay(target, video, found, fps, sound if sound.is_file() else None)

@@ -113,10 +113,34 @@ class Planner:
 
     def steps(self, recording: Recording) -> dict[str, Step]:
         """What happens to a recording at every stage, as far as it can be known now."""
-        steps: dict[str, Step] = {}
-        for node in self.nodes:
-            steps[node.name] = self.step(recording, node, steps)
-        return steps
+        while True:
+            steps: dict[str, Step] = {}
+            for node in self.nodes:
+                steps[node.name] = self.step(recording, node, steps)
+            if not self._wanted_back(steps):
+                return steps
+
+    def want_back(self, recording: Recording) -> None:
+        """Counts what was released of a recording as missing if a stage that runs needs it."""
+        if self.store.has_released():
+            self.steps(recording)
+
+    def _wanted_back(self, steps: Mapping[str, Step]) -> bool:
+        """Whether a stage that runs reads what was released: from now on that counts as missing."""
+        if not self.store.has_released():
+            return False
+        wanted = {
+            (name, key)
+            for node in self.nodes
+            if steps[node.name].status in (Status.RUN, Status.MAYBE)
+            for name in node.needs
+            if (key := steps[name].key) is not None
+            and key in self._published[name]
+            and self.store.is_released(name, key)
+        }
+        for name, key in wanted:
+            self._published[name].discard(key)
+        return bool(wanted)
 
     def step(
         self,

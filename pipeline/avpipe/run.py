@@ -129,6 +129,7 @@ class Run:
         walks = []
         for recording in recordings:
             walk = Walk(recording)
+            self._planner.want_back(recording)
             self._advance(walk)
             if not self.result.settle_complete(walk):
                 walks.append(walk)

@@ -3,7 +3,8 @@
 An artifact is the folder `work/<stage>/<key[:2]>/<key>/`: the data files of one stage for one
 recording, and `provenance.json`. It is complete or it is not there: it is written in a temporary
 folder on the same file system, fsynced and renamed. Files named `*.sidecar.json` say how the data
-came about; they and `provenance.json` are not part of the content digest.
+came about; they and `provenance.json` are not part of the content digest. What is not needed any
+more can be released: its data go, and what is said of them stays.
 """
 
 import errno
@@ -21,6 +22,8 @@ from typing import Any
 from avpipe.errors import AvpipeError
 
 PROVENANCE = "provenance.json"
+_RELEASED = "released"
+"""File in the store's root once something was released."""
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -135,6 +138,8 @@ class Store:
         fsync(folder)
         target = self.path(stage, key)
         target.parent.mkdir(parents=True, exist_ok=True)
+        if self.is_released(stage, key):
+            self.remove(stage, key)
         try:
             folder.rename(target)
         except OSError as error:
@@ -162,12 +167,14 @@ class Store:
 
     def describe(self, stage: str, key: str, facts: Mapping[str, Any]) -> None:
         """Replaces what the sidecar of an artifact says of its making."""
-        path = self.path(stage, key) / PROVENANCE
         value = self.provenance(stage, key) | {"facts": dict(facts)}
-        new = path.with_name(f".{PROVENANCE}")
+        self._replace_provenance(self.path(stage, key), value)
+
+    def _replace_provenance(self, folder: Path, value: Mapping[str, Any]) -> None:
+        new = folder / f".{PROVENANCE}"
         new.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
         fsync(new)
-        new.replace(path)
+        new.replace(folder / PROVENANCE)
 
     def read(self, stage: str, key: str) -> Artifact:
         """A published artifact, from its sidecar."""
@@ -183,6 +190,8 @@ class Store:
             return [str(error)]
         folder, found = self.path(stage, key), []
         for name, expected in value["files"].items():
+            if value.get("released") and not _is_sidecar(name):
+                continue
             path = folder / name
             if not path.is_file():
                 found.append(f"{name} is missing")
@@ -196,6 +205,28 @@ class Store:
             found.append("the recorded digest does not follow from its files")
         return found
 
+    def release(self, stage: str, key: str) -> int:
+        """Deletes the data of an artifact, which counts as published all the same; bytes freed."""
+        value, path = self.provenance(stage, key), self.path(stage, key)
+        (self.root / _RELEASED).touch()
+        self._replace_provenance(path, value | {"released": True})
+        freed = 0
+        for name, file in value["files"].items():
+            if not _is_sidecar(name):
+                freed += file["bytes"] if (path / name).exists() else 0
+                (path / name).unlink(missing_ok=True)
+        return freed
+
+    def has_released(self) -> bool:
+        """Whether anything was ever released."""
+        return (self.root / _RELEASED).exists()
+
+    def is_released(self, stage: str, key: str) -> bool:
+        """Whether the data of a published artifact are gone."""
+        if not self.has_released() or not self.path(stage, key).exists():
+            return False
+        return bool(self.provenance(stage, key).get("released"))
+
     def remove(self, stage: str, key: str) -> None:
         """Deletes an artifact: out of sight in one step, then from the disk."""
         graveyard = self.temporary()
@@ -205,9 +236,11 @@ class Store:
 
 def content_digest(files: Mapping[str, Mapping[str, Any]]) -> str:
     """SHA-256 over names and digests of the data files (sidecars left out)."""
-    return sha256_text(
-        canonical({n: f["sha256"] for n, f in files.items() if not n.endswith(".sidecar.json")})
-    )
+    return sha256_text(canonical({n: f["sha256"] for n, f in files.items() if not _is_sidecar(n)}))
+
+
+def _is_sidecar(name: str) -> bool:
+    return name.endswith(".sidecar.json")
 
 
 def fsync(path: Path) -> None:

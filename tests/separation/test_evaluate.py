@@ -89,7 +89,7 @@ def test_urmp_tracks_of_one_instrument_are_added_up_and_its_quirks_resolved(tmp_
 
 
 def test_segments_are_consecutive_and_the_incomplete_last_one_is_dropped() -> None:
-    piece = testsets.Piece("p", tone(300), {"violin": tone(300)}, {})
+    piece = testsets.Piece("p", tone(300), {"violin": tone(300)}, {}, {})
     parts = list(piece.segments(5_000))
     assert [p.name for p in parts] == ["p#0", "p#1"]
     np.testing.assert_array_equal(parts[1].sources["violin"], tone(300)[5_000:10_000])

@@ -126,6 +126,17 @@ def test_tensors_are_evaluated_as_arrays_are() -> None:
         np.testing.assert_allclose(on_device[name], value, atol=1e-9)
 
 
+@pytest.mark.gpu
+def test_cuda_tensors_are_evaluated_on_their_device() -> None:
+    import torch
+
+    references, estimates = noise(3, 4, 9_000), noise(3, 4, 9_000, seed=1)
+    expected = metrics.bss_eval(references, estimates)
+    on_device = metrics.bss_eval(torch.tensor(references).cuda(), torch.tensor(estimates).cuda())
+    for name, value in on_device.items():
+        np.testing.assert_allclose(value, expected[name], atol=PARITY_DB, rtol=0)
+
+
 def test_a_silent_reference_is_nan_and_leaves_the_others_alone() -> None:
     references, estimates = noise(3, 500), noise(3, 500, seed=1)
     references[1] = 0

@@ -15,6 +15,7 @@ from avpipe.separation.interface import Context, Trainable
 from avpipe.separation.recipes import recipe
 from avpipe.separation.sound import read_mono, resample
 from avpipe.separation.spectrogram import FrontEnd
+from avpipe.separation.wiener import wiener
 from sound_dataset import RATE
 
 CLASSES = ("flute", "tuba", "viola")
@@ -71,6 +72,27 @@ def test_other_rates_keep_a_tone() -> None:
     assert resample(tone, 48_000, 48_000) is tone
 
 
+@settings(deadline=None, max_examples=20)
+@given(samples=st.integers(1, 3_000), sources=st.integers(1, 4))
+def test_stems_of_the_wiener_filter_add_up_to_the_mixture(samples: int, sources: int) -> None:
+    random = np.random.default_rng(samples)
+    mixture = torch.from_numpy(random.uniform(-1, 1, samples))
+    stems = torch.from_numpy(random.uniform(-1, 1, (sources, samples)))
+    shared = wiener(FrontEnd(), mixture, stems)
+    assert shared.shape == (sources, samples)
+    torch.testing.assert_close(shared.sum(0), mixture, atol=1e-6, rtol=0)
+
+
+def test_the_wiener_filter_parts_tones_and_shares_equally_what_nobody_claims() -> None:
+    time = torch.arange(8_000) / RATE
+    low, high = torch.sin(2 * torch.pi * 300 * time), torch.sin(2 * torch.pi * 2_000 * time)
+    rough = torch.stack([0.5 * low + 0.01 * high, 0.02 * low + 0.3 * high])
+    shared = wiener(FrontEnd(), low + high, rough)
+    torch.testing.assert_close(shared[0][1_000:-1_000], low[1_000:-1_000], atol=0.02, rtol=0)
+    silent = wiener(FrontEnd(), low, torch.zeros(2, 8_000))
+    torch.testing.assert_close(silent[0], low / 2, atol=1e-5, rtol=0)
+
+
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose network never learnt anything, which separates all the same."""
@@ -97,6 +119,9 @@ def test_stems_have_the_length_and_rate_of_the_recording_and_may_add_up_to_it(
         tmp_path / "mix.wav", untrained, ["Tuba", "viola"], out=tmp_path / "stems", exact_sum=True
     )
     assert list(found.stems) == ["tuba", "viola"]
+    shared = separate(tmp_path / "mix.wav", untrained, ["tuba", "viola"], wiener=True)
+    if rate == RATE:
+        np.testing.assert_allclose(sum(shared.stems.values()), sound.mean(1), atol=1e-5)
     assert (found.sample_rate, found.channels) == (rate, channels)
     total = sum(found.stems.values())
     np.testing.assert_allclose(total, sound.mean(1), atol=1e-6)

@@ -107,6 +107,8 @@ def test_training_lowers_the_loss_and_beats_the_mixture_on_held_out_melodies(
     report = evaluate(["mixture", tmp_path / "run", "oracle"], notes, mixtures=8, seed=1)
     bound, ours, oracle = (s["all"]["sdr"]["mean"] for s in report.summaries.values())
     assert bound + 1 < ours < oracle
+    filtered = evaluate([tmp_path / "run"], notes, mixtures=8, seed=1, wiener=True)
+    assert filtered.summaries[f"{tmp_path / 'run'} + Wiener"]["all"]["sdr"]["mean"] > bound + 1
     silent = report.summaries[str(tmp_path / "run")]["all"]["pes"]
     assert silent["count"] == 8 * (13 - 2)
     assert silent["mean"] == pytest.approx(-80)
@@ -174,7 +176,7 @@ def test_the_datasets_categories_become_classes_the_separator_does_not_know(
         ({"options": {"depth": 3}}, r"separator unet: unknown parameter 'depth'"),
         (
             {"recipe": "sop-music", "options": {}},
-            r"separator sop needs frames of every source; .* has audio",
+            r"holds no frames: build it with --fields frames",
         ),
         ({"separator": "oracle", "options": {}}, r"unknown parameter|nothing to train"),
         ({"changes": {"most": 4}}, r"mixtures of 4 different categories need as many"),

@@ -11,6 +11,7 @@ import pytest
 from artifacts import ODD, RESOURCES
 from avpipe.config import key_parameters
 from avpipe.errors import RecordingFailed, UsageError
+from avpipe.fetch import licences
 from avpipe.limits import MediaLimits
 from avpipe.media import Scan
 from avpipe.media.facts import media_file
@@ -243,3 +244,43 @@ def test_a_recording_without_a_source_is_a_usage_error(tmp_path: Path) -> None:
 def test_no_parameter_is_in_the_key() -> None:
     assert key_parameters(download.Config()) == {}
     assert download.tool(download.Config()) == {}
+
+
+@pytest.mark.parametrize("licence", ["CC-BY-4.0", "cc0-1.0"])
+def test_a_recording_of_the_required_licence_is_fetched(licence, tmp_path):
+    recording = Recording("clip", "violin", url=str(ODD / CLIP), licence=licence)
+    config = download.Config(require_licence="CC*")
+    download.run(Job(recording, config, {}, tmp_path))
+    assert (tmp_path / "media.webm").exists()
+
+
+@pytest.mark.parametrize("licence", ["all rights reserved", ""])
+def test_another_licence_is_refused_before_anything_is_fetched(licence, server, tmp_path):
+    """Of the dataset's own licence; the page of a plain file states none."""
+    url = server.url("good", "vfr.mp4")
+    before = server.requests.total()
+    error = failure(url, tmp_path / "out", require_licence="CC*", licence=licence)
+    assert (error.failure, error.permanent) == ("copyright", True)
+    assert f"its licence is {licence!r}" in str(error)
+    assert server.requests.total() - before <= 1  # to see what is there
+
+
+def test_a_recordings_own_licence_wins_over_its_datasets(tmp_path):
+    recording = Recording("clip", "violin", url=str(ODD / CLIP), licence="none")
+    config = download.Config(require_licence="CC*", licence="CC0-1.0")
+    with pytest.raises(RecordingFailed, match="its licence is 'none'"):
+        download.run(Job(recording, config, {}, tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sites_spell_licences_in_their_own_way():
+    licences.require("CC-BY*", "Creative Commons Attribution license (reuse allowed)")
+    with pytest.raises(RecordingFailed):
+        licences.require("CC0*", "Creative Commons Attribution license (reuse allowed)")
+
+
+def test_media_that_were_removed_on_request_are_refused(tmp_path):
+    digest = str(fetch(str(ODD / CLIP), tmp_path / "first")["sha256"])
+    with pytest.raises(RecordingFailed, match="removed on request") as caught:
+        fetch(str(ODD / CLIP), tmp_path / "second", recording_id="other", refused=(digest,))
+    assert (caught.value.failure, caught.value.permanent) == ("removed", True)

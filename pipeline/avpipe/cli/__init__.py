@@ -13,6 +13,7 @@ import typer
 from avpipe.cli import (
     build,
     datasets,
+    export,
     facts,
     lists,
     looking,
@@ -35,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (
-    build, datasets, facts, statistics, media, looking, maintenance, lists, separation
+    build, datasets, facts, statistics, media, looking, maintenance, lists, export, separation
 ):  # fmt: skip
     group.register(app)
 

@@ -1,5 +1,6 @@
 """`avpipe build` and `avpipe plan`: options to a `Request`, a `Report` to a table."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,9 +39,23 @@ SkipBadRows = Annotated[
     bool,
     typer.Option("--skip-bad-rows", help="Leave out wrong rows of the list and name them."),
 ]
+Lock = Annotated[
+    Path | None,
+    typer.Option("--lock", metavar="FILE", help="Exactly what was there when it was made."),
+]
+Licence = Annotated[
+    str | None,
+    typer.Option(
+        "--require-licence", metavar="PATTERN", help='Fetch nothing of another licence: "CC*".'
+    ),
+]
 Freeze = Annotated[
     str | None,
     typer.Option(metavar="STAGE,STAGE", help="Keep what these stages made, stale or not."),
+]
+Kept = Annotated[
+    str | None,
+    typer.Option("--keep", metavar="WHAT", help="Left on disk: source (all), video or none."),
 ]
 MaxFailed = Annotated[
     str | None,
@@ -75,6 +90,9 @@ def build(
     retry_failed: Retry = False,
     freeze: Freeze = None,
     skip_bad_rows: SkipBadRows = False,
+    lock: Lock = None,
+    require_licence: Licence = None,
+    keep: Kept = None,
     max_failed: MaxFailed = None,
     json: output.Json = False,
 ) -> int:
@@ -83,13 +101,16 @@ def build(
     Stop it at any time (Ctrl-C); the same command goes on where it was.
     """
     from avpipe.build import build as run
+    from avpipe.build import kept
     from avpipe.cli.progress import watch
     from avpipe.cluster import read_profile
 
     request = _request(
         dataset, out, detector, source, ids, limit, fields, until, offline, setting, retry_failed,
-        freeze, skip_bad_rows,
+        freeze, skip_bad_rows, lock, require_licence,
     )  # fmt: skip
+    if keep is not None:
+        request = replace(request, keep=kept(keep))
     allowed = _allowed(max_failed, len(request.selected()))
     profile = read_profile(cluster)
     with watch() as observer:
@@ -120,6 +141,8 @@ def plan(
     retry_failed: Retry = False,
     freeze: Freeze = None,
     skip_bad_rows: SkipBadRows = False,
+    lock: Lock = None,
+    require_licence: Licence = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each stage runs.")] = False,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Say how long it would take, and how much disk.")
@@ -136,7 +159,7 @@ def plan(
 
     request = _request(
         dataset, out, detector, source, ids, limit, fields, until, offline, setting, retry_failed,
-        freeze, skip_bad_rows,
+        freeze, skip_bad_rows, lock, require_licence,
     )  # fmt: skip
     report = make(request)
     profile = read_profile(cluster)
@@ -188,8 +211,11 @@ def _request(
     retry_failed: bool,
     freeze: str | None,
     skip_bad_rows: bool,
+    lock: Path | None,
+    require_licence: str | None,
 ) -> "Request":
     from avpipe.build import Request
+    from avpipe.lists import locking
     from avpipe.manifest import read_manifest
 
     manifest = read_manifest(dataset, skip_bad_rows=skip_bad_rows)
@@ -198,6 +224,8 @@ def _request(
     settings = parse_settings(setting or [])
     if detector is not None:
         settings.setdefault("detect", {})["detector"] = detector
+    if require_licence is not None:
+        settings.setdefault("download", {})["require_licence"] = require_licence
     return Request(
         manifest,
         (out or Path("data") / manifest.name).absolute(),
@@ -209,6 +237,7 @@ def _request(
         until,
         offline,
         retry_failed,
+        lock=None if lock is None else locking.read(lock),
         freeze=_names(freeze) or (),
     )
 
@@ -288,6 +317,12 @@ def _print_report(report: "Report", request: "Request") -> None:
             output.text(
                 f"... and {len(report.failures) - 40:,} more: avpipe errors {report.dataset}"
             )
+    if report.lock is not None:
+        output.text(f"Of the lock {len(report.lock.died):,} have died since:")
+        for failure in report.lock.died:
+            output.text(f"  {failure.recording}: {failure.failure} ({failure.message})")
+        for name in report.lock.changed:
+            output.text(f"  {name}: its media file is another one now")
     if report.packed:
         without = "".join(f", {n:,} without a segment ({why})" for why, n in report.empty.items())
         output.text(f"{report.segments:,} segments, {report.hours:,.3f} h{without}")

@@ -1,5 +1,6 @@
-"""`avpipe remove`: takes recordings out of built datasets for good."""
+"""`avpipe lock` and `remove`: which recordings a dataset is, and which must go."""
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,64 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
+    app.command(epilog="Example: avpipe lock solos && avpipe build solos --lock solos.lock.json")(
+        lock
+    )
     app.command(epilog='Example: avpipe remove dQw4w9WgXcQ --ticket "mail of 3 May"')(remove)
+
+
+def lock(
+    dataset: Annotated[
+        str,
+        typer.Argument(metavar="DATASET", help="A name (avpipe datasets) or a manifest's path."),
+    ],
+    out: place.Out = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="The lock [default: DATASET.lock.json].")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="With --check: mirror, over the manifest's source.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only ask what is still there; fetch nothing.")
+    ] = False,
+    json: output.Json = False,
+) -> int:
+    """Writes down what was available, with format, digest and date, and why the rest was not.
+
+    `avpipe build DATASET --lock FILE` makes exactly that set again. With --check each recording
+    (of the lock, if there is one) is asked for at a polite pace; the dead are named, exit 0.
+    """
+    from avpipe.lists import locking
+    from avpipe.manifest import read_manifest
+
+    manifest = read_manifest(dataset)
+    path = file or Path(f"{manifest.name}.lock.json")
+    if check:
+        wanted = locking.read(path).restrict(manifest) if path.exists() else manifest
+        found = dict(locking.check(wanted, source))
+        dead = {name: error for name, error in found.items() if error is not None}
+        rows = [[name, error.failure.value, str(error)] for name, error in dead.items()]
+        if json:
+            keys = ("id", "class", "message")
+            rows_as_json = [dict(zip(keys, row, strict=True)) for row in rows]
+            output.document(
+                {"asked": len(found), "there": len(found) - len(dead), "not": rows_as_json}
+            )
+        else:
+            output.table(
+                f"{len(rows):,} of {len(found):,} are not there", ["id", "class", "why"], rows
+            )
+        return 0
+    made = locking.make(manifest, (out or Path("data") / manifest.name).absolute())
+    made.write(path)
+    counts = Counter(why.reason for why in made.missing.values())
+    if json:
+        output.document({"file": str(path), "available": len(made.available), "missing": counts})
+    else:
+        missing = "".join(f", {n:,} {reason}" for reason, n in sorted(counts.items()))
+        output.text(f"{path}: {len(made.available):,} available{missing}")
+    return 0
 
 
 def remove(

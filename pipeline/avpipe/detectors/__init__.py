@@ -8,6 +8,14 @@ A detector is a module (file `mediapipe_solutions.py` = name `mediapipe-solution
     create    (config, device) -> Detector
     DEVICES   what `device` may be, best first: ("cuda", "cpu") or ("cpu",)
     CITATION  BibTeX of what it is (optional)
+    has_cuda  () -> bool: whether it can use CUDA here (optional; else PyTorch is asked)
+
+An importer takes keypoints that others computed from their files. It is a module (file
+`import_solos.py` = name `import:solos`) with `Config`, `identity`, `DEVICES` and, for `create`,
+
+    inputs    (config, recording) -> dict: digest of what the files hold of the recording; part of
+              the recording's key
+    load      (config, recording, frames) -> dict of field -> Keypoints of just so many frames
 
 A name with a dot is a module of the user's own, found where Python finds its modules.
 
@@ -17,7 +25,9 @@ order of recordings.
 """
 
 import pkgutil
+import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol
@@ -63,11 +73,12 @@ class Detector(Protocol):
 
 def names() -> tuple[str, ...]:
     """All detectors."""
-    return tuple(
-        sorted(m.name.replace("_", "-") for m in pkgutil.iter_modules(__path__) if m.name[0] != "_")
-    )
+    files = [m.name for m in pkgutil.iter_modules(__path__) if m.name[0] != "_"]
+    return tuple(sorted(re.sub("^import-", "import:", f.replace("_", "-")) for f in files))
 
 
+@cache
+@cache
 def module(name: str) -> Any:
     """The module of detector `name`.
 
@@ -83,7 +94,7 @@ def module(name: str) -> Any:
         raise UsageError(
             f"unknown detector {name!r}; there are {', '.join(names())}, or give package.module"
         )
-    return import_module(f"{__name__}.{name.replace('-', '_')}")
+    return import_module(f"{__name__}.{re.sub('[-:]', '_', name)}")
 
 
 def pick_device(name: str, device: str = "auto") -> str:
@@ -94,12 +105,14 @@ def pick_device(name: str, device: str = "auto") -> str:
         ToolMissing: CUDA was asked for and there is none.
     """
     offered: tuple[str, ...] = module(name).DEVICES
+    has_cuda = getattr(module(name), "has_cuda", _has_cuda)
     if device == "auto":
-        return "cuda" if "cuda" in offered and _has_cuda() else "cpu"
+        return "cuda" if "cuda" in offered and has_cuda() else "cpu"
     if device not in offered:
         raise UsageError(f"detector {name} runs on {' or '.join(offered)}, not on {device!r}")
-    if device == "cuda" and not _has_cuda():
-        raise ToolMissing("CUDA was asked for, but PyTorch finds no CUDA device: use device cpu")
+    if device == "cuda" and not has_cuda():
+        finder = "PyTorch" if has_cuda is _has_cuda else name
+        raise ToolMissing(f"CUDA was asked for, but {finder} finds no CUDA device: use device cpu")
     return device
 
 
@@ -112,8 +125,15 @@ def _has_cuda() -> bool:
 
 
 def create(name: str, device: str = "cpu", **options: Any) -> Detector:
-    """A loaded detector on `device` (`"cpu"`, `"cuda"` or `"auto"`); `options` are its Config."""
+    """A loaded detector on `device` (`"cpu"`, `"cuda"` or `"auto"`); `options` are its Config.
+
+    Raises:
+        UsageError: it is an importer, or an option is wrong.
+        ToolMissing: what it needs is not there.
+    """
     mod = module(name)
+    if not hasattr(mod, "create"):
+        raise UsageError(f"{name} takes keypoints from files and looks at no frames: avpipe build")
     config = configure(mod.Config, options, f"detector {name}")
     detector: Detector = mod.create(config, pick_device(name, device))
     return detector

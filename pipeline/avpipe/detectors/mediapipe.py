@@ -30,6 +30,7 @@ from avpipe.detectors._mediapipe.models import WEIGHTS, digests
 from avpipe.detectors._mediapipe.per_frame import PerFrame
 from avpipe.detectors._mediapipe.performer import Performer
 from avpipe.detectors._mediapipe.runner import LiteRTRunner, Runner
+from avpipe.detectors._prefetch import prefetched
 from avpipe.detectors._sides import SIDES, WRIST_GATE
 from avpipe.detectors._tracks import Joints, Track
 from avpipe.keypoints import topology
@@ -146,7 +147,8 @@ class Mediapipe:
             config.key_frames, config.fallback_frames, config.wrist_gate, config.heat_map_window
         )
         faces = Faces(config.key_frames if config.recipe == "performer" else 1)
-        for block in _RECIPES[config.recipe](rules)(read(checked(frames), self._runner)):
+        blocks = prefetched(read(checked(frames), self._runner), ahead=1)
+        for block in _RECIPES[config.recipe](rules)(blocks):
             if config.faces:
                 faces.find(block)
             yield block

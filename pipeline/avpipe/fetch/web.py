@@ -66,6 +66,31 @@ def fetch(url: str, folder: Path, options: Options) -> Fetched:
     return Fetched(Path(downloads[0]["filepath"]), _facts(info))
 
 
+def probe(url: str, options: Options) -> None:
+    """Asks whether a URL can be fetched, and fetches nothing of it but its page.
+
+    Raises:
+        RecordingFailed: of any class in `avpipe.fetch.failures`.
+    """
+    from yt_dlp import YoutubeDL
+    from yt_dlp.utils import YoutubeDLError
+
+    parameters = {
+        "noplaylist": True,
+        "playlist_items": "1",
+        "extractor_retries": options.retries,
+        "socket_timeout": _SOCKET_SECONDS,
+        "proxy": options.proxy,
+        "quiet": True,
+        "logger": _Silence(),
+    }
+    try:
+        with YoutubeDL(parameters | options.ytdlp) as ydl:
+            ydl.extract_info(url, download=False)
+    except (YoutubeDLError, OSError) as error:
+        raise classify(error, url) from error
+
+
 def _parameters(folder: Path, options: Options, guard: Guard) -> dict[str, Any]:
     """Options of `yt_dlp.YoutubeDL`."""
     from avpipe.media import ffmpeg

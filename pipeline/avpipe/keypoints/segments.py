@@ -39,15 +39,26 @@ def hand_visibility(confidence_TK: Float32, topology: Topology, legacy: bool = F
         )
     if legacy:
         tested = [topology.index("left_shoulder"), topology.index("right_hand_thumb_cmc")]
-        visible: Bool = (confidence_TK[:, tested] != 0).any(axis=1)
-        return visible
-    hands = [hand for hand in (topology.left_hand, topology.right_hand) if hand]
-    if not hands:
+        seen = [confidence_TK[:, joint] != 0 for joint in tested]
+    else:
+        seen = list(hands_detected(confidence_TK, topology).values())
+    if not seen:
         raise AvpipeError(f"topology {topology.name} has no hands")
-    visible = np.zeros(len(confidence_TK), np.bool_)
-    for hand in hands:
-        visible |= 2 * (confidence_TK[:, list(hand)] > 0).sum(axis=1) > len(hand)
+    visible: Bool = np.any(seen, axis=0)
     return visible
+
+
+def hands_detected(confidence_TK: Float32, topology: Topology) -> dict[str, Bool]:
+    """Which frames show which hand: `left` and `right`, as far as the topology has them, to (T,).
+
+    A hand is detected when more than half of its joints have confidence > 0.
+    """
+    hands = {"left": topology.left_hand, "right": topology.right_hand}
+    return {
+        side: 2 * (confidence_TK[:, list(joints)] > 0).sum(axis=1) > len(joints)
+        for side, joints in hands.items()
+        if joints
+    }
 
 
 def find_segments(

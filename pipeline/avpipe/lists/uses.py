@@ -30,7 +30,12 @@ class Use:
 
 
 def note(out: Path, kind: Kind, path: Path, recordings: Iterable[str]) -> None:
-    """Appends a use to the dataset's list; safe beside other processes that do."""
+    """Appends a use to the dataset's list; safe beside other processes that do.
+
+    A dataset whose folder may not be written keeps no list: it is used all the same.
+    """
+    if not os.access(out, os.W_OK):
+        return
     now = datetime.now(UTC).isoformat(timespec="seconds")
     use = Use(kind, str(path.absolute()), now, tuple(sorted(set(recordings))))
     append(out / FILE, json.dumps(asdict(use), sort_keys=True))

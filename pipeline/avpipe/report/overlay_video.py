@@ -1,5 +1,6 @@
 """Writes a video with the skeleton drawn over every frame, and its sound."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,18 @@ ENCODING = {"preset": "veryfast", "crf": "20"}
 
 
 def write_overlay(
-    target: Path, video: Path, keypoints: Keypoints, fps: float, audio: Path | None = None
+    target: Path,
+    video: Path,
+    keypoints: Sequence[Keypoints],
+    fps: float,
+    audio: Path | None = None,
 ) -> None:
     """Draws the keypoints over a video.
 
     Args:
         target: the mp4 file; it appears whole or not at all.
         video: T frames at a constant rate, of even width and height.
-        keypoints: of its T frames.
+        keypoints: what to draw, each of its T frames.
         fps: frames per second.
         audio: a mono WAV file of the same time; None: without sound.
 
@@ -45,31 +50,31 @@ def write_overlay(
         sound = None if audio is None else _Sound(container, audio)
         shown = 0
         for image in decode_frames(video):
-            if shown == len(keypoints):
-                raise AvpipeError(f"{video} has more than the {shown} frames of the keypoints")
             if not shown:
                 picture.height, picture.width = image.shape[:2]
             drawn = np.array(image)
-            draw_person(drawn, keypoints, shown)
+            for field in keypoints:
+                if shown < len(field):
+                    draw_person(drawn, field, shown)
             container.mux(picture.encode(av.VideoFrame.from_ndarray(drawn, format="rgb24")))
             shown += 1
             if sound is not None:
                 sound.write_until(shown / fps)
-        if shown != len(keypoints):
-            raise AvpipeError(f"{video} has {shown} frames, the keypoints {len(keypoints)}")
+        if any(len(field) != shown for field in keypoints):
+            raise AvpipeError(f"{video} has {shown} frames, {' and '.join(map(str, keypoints))}")
         container.mux(picture.encode(None))
         if sound is not None:
             sound.close()
 
 
 class _Sound:
-    """The sound of the video, encoded as the pictures go by."""
+    """The sound of the video, read and encoded as the pictures go by."""
 
     def __init__(self, container: Any, audio: Path) -> None:
         import soundfile
 
-        self._container = container
-        self._samples, self._rate = soundfile.read(audio, dtype="float32")
+        self._container, self._wav = container, soundfile.SoundFile(audio)
+        self._rate: int = self._wav.samplerate
         self._stream = container.add_stream("aac", rate=self._rate, layout="mono")
         self._written = 0
 
@@ -77,18 +82,17 @@ class _Sound:
         """Writes what is not written yet of the time before `seconds`."""
         import av
 
-        until = min(round(seconds * self._rate), len(self._samples))
+        until = min(round(seconds * self._rate), self._wav.frames)
         while self._written < until:
-            samples = self._samples[None, self._written : self._written + AUDIO_SAMPLES]
-            frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(samples), format="fltp", layout="mono"
-            )
+            samples = self._wav.read(AUDIO_SAMPLES, dtype="float32")
+            frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
             frame.sample_rate, frame.time_base = self._rate, Fraction(1, self._rate)
             frame.pts = self._written
             self._container.mux(self._stream.encode(frame))
-            self._written += samples.shape[1]
+            self._written += len(samples)
 
     def close(self) -> None:
         """Writes the rest."""
-        self.write_until(len(self._samples) / self._rate)
+        self.write_until(self._wav.frames / self._rate)
         self._container.mux(self._stream.encode(None))
+        self._wav.close()

@@ -5,7 +5,6 @@ Every bone is a capsule and every joint a disc, blended by its distance field, s
 smooth and ends round. Colours and opacities are those of `overlays`; positions are pixel centres.
 """
 
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -27,20 +26,6 @@ JOINT = 1.45
 """Diameter of a joint in widths of its bones."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Stroke:
-    """A capsule from `start` to `stop`, cut to the picture."""
-
-    place: tuple[slice, slice]
-    """Rows and columns of its patch."""
-    distance: Float
-    """(h, w) px from its axis."""
-    radius: float
-    alpha: float
-    colour: Float
-    """(3,)"""
-
-
 def draw_person(image: Image, keypoints: Keypoints, frame: int, scale: float = 1.0) -> None:
     """Draws the person of one frame onto the picture, in place.
 
@@ -53,59 +38,55 @@ def draw_person(image: Image, keypoints: Keypoints, frame: int, scale: float = 1
     topology = keypoints.topology
     xy, alpha = keypoints.xy[frame], opacity(keypoints, frame)
     side = min(image.shape[:2]) * scale
-    hands = {*topology.left_hand, *topology.right_hand}
+    is_cloud = len({p for p in topology.parents if p >= 0}) <= 1  # points of a face, say
+    fine = range(len(topology)) if is_cloud else {*topology.left_hand, *topology.right_hand}
 
     def radius(joint: int) -> float:
-        return max(side * (HAND_SHARE if joint in hands else BODY_SHARE), 1.0) / 2
+        return max(side * (HAND_SHARE if joint in fine else BODY_SHARE), 1.0) / 2
 
     shadow = max(side * SHADOW_SHARE, 0.7)
-    bones = [
-        _stroke(image, xy[p], xy[j], radius(j), min(alpha[p], alpha[j]), colour(topology, j))
-        for p, j in topology.bones
-        if alpha[p] > 0 and alpha[j] > 0
-    ]
-    joints = [
-        _stroke(image, xy[j], xy[j], JOINT * radius(j), alpha[j], colour(topology, j))
-        for j in np.flatnonzero(alpha > 0)
-    ]
-    for group in (bones, joints):
-        strokes = [stroke for stroke in group if stroke is not None]
-        for stroke in strokes:
-            _blend(image, stroke, shadow, SHADOW_OPACITY, _rgb(SHADOW))
-        for stroke in strokes:
-            _blend(image, stroke, 0.0, 1.0, stroke.colour)
+    for p, j in () if is_cloud else topology.bones:
+        if alpha[p] > 0 and alpha[j] > 0:
+            faint = float(min(alpha[p], alpha[j]))
+            _stroke(image, xy[p], xy[j], radius(j), shadow, faint, _rgb(colour(topology, j)))
+    for j in np.flatnonzero(alpha > 0):
+        wide = JOINT * radius(int(j))
+        _stroke(image, xy[j], xy[j], wide, shadow, float(alpha[j]), _rgb(colour(topology, int(j))))
 
 
 def _stroke(
-    image: Image, start: Float, stop: Float, radius: float, alpha: float, colour: str
-) -> _Stroke | None:
-    """The distance field of a capsule around its axis; None if it is out of the picture."""
+    image: Image,
+    start: Float,
+    stop: Float,
+    radius: float,
+    shadow: float,
+    alpha: float,
+    colour: Float,
+) -> None:
+    """Blends a capsule around the axis from `start` to `stop`, and `shadow` px around it dark."""
     if not (np.isfinite(start).all() and np.isfinite(stop).all()):
-        return None
-    margin = 2 * radius + 4
-    low, high = np.minimum(start, stop) - margin, np.maximum(start, stop) + margin + 1
+        return
+    reach = radius + shadow + 1
     limit = np.array(image.shape[1::-1], np.float32)
-    (left, top), (right, bottom) = (np.clip(v, 0, limit).astype(int) for v in (low, high))
+    left, top = np.clip(np.minimum(start, stop) - reach, 0, limit).astype(int).tolist()
+    right, bottom = np.clip(np.maximum(start, stop) + reach + 1, 0, limit).astype(int).tolist()
     if left >= right or top >= bottom:
-        return None
+        return
     x = np.arange(left, right, dtype=np.float32) - start[0]
     y = (np.arange(top, bottom, dtype=np.float32) - start[1])[:, None]
     dx, dy = float(stop[0] - start[0]), float(stop[1] - start[1])
     squared = dx * dx + dy * dy
     if squared > 0:
         along = np.clip((x * dx + y * dy) / squared, 0, 1)
-        distance = np.hypot(x - along * dx, y - along * dy)
-    else:
-        distance = np.hypot(x, y)
-    place = (slice(top, bottom), slice(left, right))
-    return _Stroke(place, distance, radius, float(alpha), _rgb(colour))
-
-
-def _blend(image: Image, stroke: _Stroke, wider: float, strength: float, colour: Float) -> None:
-    cover = np.clip(stroke.radius + wider + 0.5 - stroke.distance, 0, 1)[:, :, None]
-    cover *= stroke.alpha * strength
-    patch = image[stroke.place]
-    patch[...] = np.rint(patch + (colour - patch) * cover).astype(np.uint8)
+        x, y = x - along * dx, y - along * dy
+    distance = np.sqrt(x * x + y * y)
+    near = distance < reach
+    from_axis = distance[near][:, None]
+    pixels = image[top:bottom, left:right][near].astype(np.float32)
+    for wider, strength, paint in ((shadow, SHADOW_OPACITY, _rgb(SHADOW)), (0.0, 1.0, colour)):
+        cover = np.clip(radius + wider + 0.5 - from_axis, 0, 1) * (alpha * strength)
+        pixels += (paint - pixels) * cover
+    image[top:bottom, left:right][near] = np.rint(pixels).astype(np.uint8)
 
 
 @cache

@@ -1,6 +1,6 @@
 """Separators of the papers: made by name, or loaded from a published checkpoint.
 
-    net = separation.create("sop", visual="resnet18")
+    net = separation.create("sop", frame="resnet18")
     unet = separation.load_public_checkpoint("sop-unet7", "sound_best.pth")
     found = separation.separate("duet.mp4", "runs/unet", ["violin", "cello"])
 

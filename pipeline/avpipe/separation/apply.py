@@ -20,6 +20,7 @@ from avpipe.types import Float32
 
 if TYPE_CHECKING:
     from avpipe.separation.interface import Context, Separator
+    from avpipe.separation.runs import Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,7 @@ def separate(
     *,
     out: str | Path | None = None,
     exact_sum: bool = False,
+    wiener: bool = False,
     context: "Context | None" = None,
     device: str = "cpu",
 ) -> Separated:
@@ -54,12 +56,15 @@ def separate(
         recording: a sound or video file.
         run: folder of a training.
         instruments: which are played, by the names of the training's classes. None: all classes,
-            for a separator that is not told the labels.
+            for a separator that is not told the labels. A separator that sees takes them as the
+            players from left to right, side by side in the picture, by any names.
         out: folder for `<instrument>.wav` (32-bit float) and `spectrograms.png`; existing files
             are not overwritten. None: nothing is written.
         exact_sum: share what the stems miss of the mixture equally among them, so that they add
             up to it, sample by sample.
-        context: pictures or other knowledge of the sources (B = 1), for separators that need it.
+        wiener: share the mixture out by the power of the stems, bin by bin (`wiener`); only where
+            the instruments named are all that sound.
+        context: knowledge of the sources (B = 1) that cannot be had from the recording.
         device: for torch.
 
     Raises:
@@ -70,10 +75,14 @@ def separate(
 
     separator, facts = runs.load(Path(run))
     names = _names(separator, facts.classes, instruments, context)
+    if context is None and "frames" in separator.needs:
+        context = _seen(Path(recording), len(names), facts)
     target = None if out is None else Path(out)
     files = _files(target, names)
     mixture, rate, channels = read_mono(Path(recording))
-    stems = _stems(separator.to(device), mixture, rate, names, facts.classes, context, device)
+    stems = _stems(
+        separator.to(device), mixture, rate, names, facts.classes, context, device, wiener
+    )
     if exact_sum:
         stems = stems + (mixture - stems.sum(0)) / len(stems)
     named = dict(zip(names, stems, strict=True))
@@ -90,13 +99,15 @@ def _names(
 ) -> list[str]:
     from avpipe.separation.data import plain
 
-    missing = separator.needs - {"categories"}
+    missing = separator.needs - {"categories", "frames"}
     if missing and context is None:
         raise UsageError(f"this separator needs {', '.join(sorted(missing))}: give a context")
     if instruments is None:
         if "categories" in separator.needs or separator.output == "sources":
             raise UsageError(f"which instruments are played? Of {', '.join(classes)}")
         return list(classes)
+    if separator.output == "sources" and "categories" not in separator.needs and instruments:
+        return list(dict.fromkeys(instruments))
     known = {plain(name): name for name in classes}
     unknown = [name for name in instruments if plain(name) not in known]
     if unknown or not instruments:
@@ -105,6 +116,14 @@ def _names(
             f" {', '.join(classes)}"
         )
     return list(dict.fromkeys(known[plain(name)] for name in instruments))
+
+
+def _seen(recording: Path, players: int, facts: "Run") -> "Context":
+    from avpipe.separation import pictures
+    from avpipe.separation.interface import Context
+
+    look = pictures.Look(facts.recipe["pictures"], facts.recipe["picture_seconds"])
+    return Context(frames=pictures.players(recording, players, look)[None])
 
 
 def _files(out: Path | None, names: Sequence[str]) -> tuple[Path, ...]:
@@ -125,20 +144,26 @@ def _stems(
     classes: Sequence[str],
     context: "Context | None",
     device: str,
+    filtered: bool,
 ) -> Float32:
     """(S, N) in the order of `names`, at the mixture's rate."""
     import torch
 
     from avpipe.separation.interface import Context
+    from avpipe.separation.wiener import wiener
     from avpipe.separation.windows import separate_long
 
     own = separator.front_end.sample_rate
     signal = torch.from_numpy(resample(mixture, rate, own)).to(device)
-    indices = torch.tensor([[classes.index(name) for name in names]], device=device)
+    known_names = set(names) <= set(classes)
+    numbers = [classes.index(name) for name in names] if known_names else range(len(names))
+    indices = torch.tensor([list(numbers)], device=device)
     known = (context or Context())._replace(categories=indices).to(device)
     stems = separate_long(separator, signal, known)
     if separator.output == "classes":
         stems = stems[indices[0]]
+    if filtered:
+        stems = wiener(separator.front_end, signal, stems)
     back = resample(stems.cpu().numpy(), own, rate)[:, : len(mixture)]
     return np.pad(back, ((0, 0), (0, len(mixture) - back.shape[1])))
 

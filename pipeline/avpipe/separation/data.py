@@ -5,6 +5,7 @@ by class. It is read from the shards once; all of Solos is about 5 GB. Windows a
 device the bank is on, so nothing is decoded, copied or mixed by worker processes.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from avpipe.errors import UsageError
+from avpipe.timegrid import sample_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +51,8 @@ class AudioBank:
     """(M,) ids."""
     start_frames: tuple[int, ...]
     """(M,) first frame of each segment in its recording."""
+    rows: tuple[int, ...]
+    """(M,) rows of the dataset's index."""
     names: tuple[str, ...]
     """Names of the classes."""
     sample_rate: int
@@ -81,7 +85,12 @@ class AudioBank:
 
 
 def load(
-    dataset: "Dataset", part: Part, names: Sequence[str], sample_rate: int, window: int
+    dataset: "Dataset",
+    part: Part,
+    names: Sequence[str],
+    sample_rate: int,
+    window: int,
+    fields: Sequence[str] = (),
 ) -> AudioBank:
     """The bank of one part of a built dataset.
 
@@ -92,12 +101,14 @@ def load(
             and punctuation. Empty: the categories of the dataset, sorted.
         sample_rate: Hz, of the separator.
         window: samples; shorter and silent segments are left out and counted.
+        fields: what a segment must have besides its audio; others are left out and counted.
 
     Raises:
         UsageError: another sample rate, no audio, an empty part, or a category that is no class.
     """
-    if "audio" not in dataset.fields:
-        raise UsageError(f"{dataset.path} holds no audio: build it with the field audio")
+    for field in ("audio", *fields):
+        if field not in dataset.fields:
+            raise UsageError(f"{dataset.path} holds no {field}: build it with --fields {field},...")
     if dataset.sample_rate != sample_rate:
         raise UsageError(
             f"{dataset.path} has audio at {dataset.sample_rate} Hz, the separator works at"
@@ -105,44 +116,73 @@ def load(
         )
     index = dataset.index
     names = tuple(names) or tuple(sorted(set(index["category"])))
+    rows = _rows_by_class(dataset, part, names)
+    samples, lengths, dropped = _read(dataset, rows, window, fields)
+    kept = [row for row in rows if row in lengths]
+    if not kept:
+        raise UsageError(
+            f"no segment for {part} in {dataset.path} has {window / sample_rate:.2f} s of sound:"
+            f" {', '.join(f'{n} {reason}' for reason, n in dropped.items())}"
+        )
     known = {plain(name): i for i, name in enumerate(names)}
-    rows = rows_of(index, part)
-    if not len(rows):
+    counts = np.array([lengths[row] for row in kept], np.int64)
+    return AudioBank(
+        samples=samples,
+        starts=np.cumsum(counts) - counts,
+        lengths=counts,
+        classes=np.array([known[plain(index["category"][row])] for row in kept], np.int64),
+        recordings=tuple(index["recording"][row] for row in kept),
+        rows=tuple(kept),
+        start_frames=tuple(int(index["start_frame"][row]) for row in kept),
+        names=names,
+        sample_rate=sample_rate,
+        window=window,
+        dropped=dropped,
+    )
+
+
+def _rows_by_class(dataset: "Dataset", part: Part, names: Sequence[str]) -> list[int]:
+    """Rows of a part in the order of their classes; every category must be one."""
+    categories = dataset.index["category"]
+    rows = rows_of(dataset.index, part).tolist()
+    if not rows:
         raise UsageError(f"{dataset.path} has no recordings for {part}: check its split column")
-    unknown = sorted({c for c in index["category"][rows] if plain(c) not in known})
+    order = {plain(name): i for i, name in enumerate(names)}
+    unknown = sorted({categories[row] for row in rows if plain(categories[row]) not in order})
     if unknown:
         raise UsageError(
             f"categories {', '.join(unknown)} of {dataset.path} are no classes of the separator,"
             f" which knows {', '.join(names)}"
         )
-    ordered = sorted(rows, key=lambda row: known[plain(index["category"][row])])
-    kept, parts, dropped = [], [], {"too short": 0, "silent": 0, "without audio": 0}
-    for row in ordered:
-        audio = dataset.clip(int(row)).audio
-        reason = _unusable(audio, window)
+    return sorted(rows, key=lambda row: order[plain(categories[row])])
+
+
+def _read(
+    dataset: "Dataset", rows: Sequence[int], window: int, fields: Sequence[str]
+) -> tuple[Tensor, dict[int, int], dict[str, int]]:
+    """The samples of what can be used, row -> its number of samples, reason -> segments left out.
+
+    One allocation of the final size: a dataset may fill half of the memory.
+    """
+    frames = [len(dataset.segment(row)) for row in rows]
+    total = sum(sample_count(f, dataset.fps, dataset.sample_rate) for f in frames)
+    samples = torch.empty(total, dtype=torch.int16)
+    lengths: dict[int, int] = {}
+    dropped: Counter[str] = Counter()
+    filled = 0
+    for row in rows:
+        present = dataset.index["fields"][row].split(",")
+        missing = [field for field in fields if field not in present]
+        audio = None if missing else dataset.clip(row, fields=("audio",)).audio
+        reason = f"without {missing[0]}" if missing else _unusable(audio, window)
         if reason or audio is None:
             dropped[reason] += 1
             continue
-        kept.append(row)
-        parts.append(np.round(audio * 32768).astype(np.int16))
-    if not kept:
-        raise UsageError(
-            f"no segment for {part} in {dataset.path} has {window / sample_rate:.2f} s of sound:"
-            f" {', '.join(f'{n} {reason}' for reason, n in dropped.items() if n)}"
-        )
-    lengths = np.array([len(p) for p in parts], np.int64)
-    return AudioBank(
-        samples=torch.from_numpy(np.concatenate(parts)),
-        starts=np.concatenate([[0], np.cumsum(lengths)[:-1]]),
-        lengths=lengths,
-        classes=np.array([known[plain(index["category"][row])] for row in kept], np.int64),
-        recordings=tuple(index["recording"][row] for row in kept),
-        start_frames=tuple(int(index["start_frame"][row]) for row in kept),
-        names=names,
-        sample_rate=sample_rate,
-        window=window,
-        dropped={reason: n for reason, n in dropped.items() if n},
-    )
+        # The shards hold 16 bits: nothing is rounded away.
+        samples[filled : filled + len(audio)] = torch.from_numpy(audio) * 32768
+        filled += len(audio)
+        lengths[row] = len(audio)
+    return samples[:filled], lengths, dict(dropped)
 
 
 def rows_of(index: "pd.DataFrame", part: Part) -> Int64:

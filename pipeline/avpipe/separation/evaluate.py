@@ -24,9 +24,12 @@ from avpipe.types import Float32
 if TYPE_CHECKING:
     from avpipe.separation.interface import Separator
     from avpipe.separation.mixing import Mixing
+    from avpipe.separation.pictures import Look
 
 BOUNDS = ("oracle", "mixture")
 """Systems that need no training."""
+FILTERED = " + Wiener"
+"""Added to the name of a system whose stems go through a Wiener filter."""
 BESIDE = "published outputs"
 """System of the estimates that lie beside the pieces."""
 
@@ -60,6 +63,7 @@ def evaluate(
     mixtures: int = 100,
     mixture_list: str | Path | None = None,
     segment_samples: int | None = None,
+    wiener: bool = False,
     seed: int = 0,
     device: str = "cpu",
 ) -> Report:
@@ -76,6 +80,7 @@ def evaluate(
         mixture_list: a `mixtures.csv` of an earlier evaluation, instead.
         segment_samples: cut ensembles into segments of so many samples and drop the rest (65,535
             in the thesis); None: whole pieces.
+        wiener: give every training a second row, with `wiener` after it.
         seed: of the mixtures.
         device: for torch.
 
@@ -92,11 +97,19 @@ def evaluate(
     _check_alike(loaded)
     folder = Path(data)
     if (folder / "MANIFEST.json").exists():
-        pieces = list(_mixed(folder, front_end, mixing, mixtures, mixture_list, seed, target))
+        look = _look(systems, loaded)
+        drawn = (mixing, mixtures, mixture_list, seed)
+        pieces = list(_mixed(folder, front_end, look, *drawn, target))
     else:
+        _refuse_seeing(loaded)
         whole = testsets.ensembles(folder, front_end.sample_rate)
         pieces = [segment for piece in whole for segment in piece.segments(segment_samples)]
     runs = {name: _system(separator, device) for name, separator in loaded.items()}
+    if wiener:
+        for name, separator in list(loaded.items()):
+            if name not in BOUNDS:
+                runs[f"{name}{FILTERED}"] = _filtered(runs[name], separator)
+                loaded[f"{name}{FILTERED}"] = separator
     if any(piece.published for piece in pieces):
         runs[BESIDE] = lambda piece: piece.published
     report = _report(runs, pieces, loaded)
@@ -112,9 +125,9 @@ def _load(system: str | Path, device: str) -> "Separator":
     if str(system) in BOUNDS:
         return separation.create(str(system)).to(device)
     separator, facts = runs.load(Path(system))
-    missing = separator.needs - {"categories"}
+    missing = separator.needs - {"categories", "frames"}
     if missing:
-        raise UsageError(f"{system} needs {', '.join(sorted(missing))}: the test set has none")
+        raise UsageError(f"{system} needs {', '.join(sorted(missing))}: test sets have none")
     if not separator.classes:
         separator.classes = facts.classes
     return separator.to(device)
@@ -126,9 +139,32 @@ def _check_alike(loaded: Mapping[str, "Separator"]) -> None:
         raise UsageError(f"systems of different sample rates cannot be compared: {rates}")
 
 
+def _refuse_seeing(loaded: Mapping[str, "Separator"]) -> None:
+    for name, separator in loaded.items():
+        if "frames" in separator.needs:
+            raise UsageError(f"{name} needs frames of the players: folders of ensembles have none")
+
+
+def _look(systems: Sequence[str | Path], loaded: Mapping[str, "Separator"]) -> "Look | None":
+    """Which pictures the systems that see were trained with; None if none does."""
+    from avpipe.separation import runs
+    from avpipe.separation.pictures import Look
+
+    looks = {
+        Look(recipe["pictures"], recipe["picture_seconds"])
+        for system in systems
+        if "frames" in loaded[str(system)].needs
+        for recipe in (runs.read(Path(system)).recipe,)
+    }
+    if len(looks) > 1:
+        raise UsageError("systems that were shown different pictures cannot be compared at once")
+    return looks.pop() if looks else None
+
+
 def _mixed(
     folder: Path,
     front_end: Any,
+    look: "Look | None",
     mixing: "Mixing | None",
     count: int,
     listed: str | Path | None,
@@ -136,12 +172,13 @@ def _mixed(
     out: Path | None,
 ) -> Iterator[Piece]:
     from avpipe import open_dataset
-    from avpipe.separation import data
+    from avpipe.separation import data, pictures
     from avpipe.separation import mixing as mixer
 
     how = mixing or mixer.Mixing(combine="sum")
     dataset = open_dataset(folder)
-    bank = data.load(dataset, "test", (), front_end.sample_rate, front_end.samples)
+    fields = (pictures.FIELD,) if look else ()
+    bank = data.load(dataset, "test", (), front_end.sample_rate, front_end.samples, fields)
     if listed is None:
         mixer.check(bank, how)
         drawn = mixer.draw(bank, how, count, seed, step=0)
@@ -150,7 +187,8 @@ def _mixed(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         testsets.write_list(bank, drawn, out / "mixtures.csv")
-    yield from testsets.mixtures(bank, drawn, how)
+    seen = pictures.Pictures.load(dataset, bank, look) if look else None
+    yield from testsets.mixtures(bank, drawn, how, seen)
 
 
 def _system(separator: "Separator", device: str) -> System:
@@ -162,9 +200,10 @@ def _system(separator: "Separator", device: str) -> System:
     from avpipe.separation.windows import separate_long
 
     known = {plain(name): i for i, name in enumerate(separator.classes)}
+    named = separator.output == "classes" or (known and "categories" in separator.needs)
 
     def run(piece: Piece) -> Mapping[str, Float32]:
-        unknown = [name for name in piece.sources if known and plain(name) not in known]
+        unknown = [name for name in piece.sources if named and plain(name) not in known]
         if unknown:
             raise UsageError(
                 f"{piece.name}: {', '.join(unknown)} was not in the training, which knows"
@@ -172,8 +211,11 @@ def _system(separator: "Separator", device: str) -> System:
             )
         indices = [known.get(plain(name), i) for i, name in enumerate(piece.sources)]
         references = np.stack(list(piece.sources.values()))[None]
+        frames = [piece.frames[name] for name in piece.sources] if piece.frames else None
         context = Context(
-            categories=torch.tensor([indices]), references=torch.from_numpy(references)
+            categories=torch.tensor([indices]),
+            references=torch.from_numpy(references),
+            frames=None if frames is None else torch.stack(frames)[None],
         )
         signal = torch.from_numpy(piece.mixture).to(device)
         stems = separate_long(separator, signal, context.to(device)).cpu().numpy()
@@ -183,6 +225,21 @@ def _system(separator: "Separator", device: str) -> System:
         return {names.get(i, separator.classes[i]): stem for i, stem in enumerate(stems)}
 
     return run
+
+
+def _filtered(run: System, separator: "Separator") -> System:
+    """The system with a Wiener filter over the instruments that play."""
+    import torch
+
+    from avpipe.separation.wiener import wiener
+
+    def both(piece: Piece) -> Mapping[str, Float32]:
+        found = dict(run(piece))
+        stems = torch.from_numpy(np.stack([found[name] for name in piece.sources]))
+        shared = wiener(separator.front_end, torch.from_numpy(piece.mixture), stems)
+        return found | dict(zip(piece.sources, shared.numpy(), strict=True))
+
+    return both
 
 
 def _report(

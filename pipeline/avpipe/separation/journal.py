@@ -55,6 +55,7 @@ class Journal(lightning.Callback):
         self._validating = 0.0
         self._progress: Progress | None = None
         self._best = False
+        """Whether the last validation was the best so far."""
 
     def on_train_start(
         self, trainer: lightning.Trainer, training: lightning.LightningModule
@@ -91,13 +92,14 @@ class Journal(lightning.Callback):
         """Logs, and what the schedule makes of it."""
         assert isinstance(training, Training)
         row = self._row(trainer, training)
-        best, event = training.schedule.update(trainer.global_step, row["validation_loss"])
+        # Every process validates the same mixtures, so that all of them come to the same verdict.
+        self._best, event = training.schedule.update(trainer.global_step, row["validation_loss"])
         if event == "stop":
             self._stop(trainer, "no improvement")
         self._interval_started = time.monotonic()
+        self.rows.append(row)
         if not trainer.is_global_zero:
             return
-        self.rows.append(row)
         write_rows(self.rows, self.folder / "metrics.csv")
         plots.curves(self.rows, self.folder / "curves.png")
         if trainer.logger is not None:
@@ -106,7 +108,6 @@ class Journal(lightning.Callback):
             self._progress.console.print(_line(row, event), highlight=False)
         if trainer.global_step % training.recipe.example_steps < training.recipe.validate_steps:
             write_example(training, self.folder / "examples" / f"step-{trainer.global_step:07d}")
-        self._best = best
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, training: lightning.LightningModule

@@ -17,7 +17,8 @@ from avpipe.separation import metrics, mixing
 from avpipe.separation.data import AudioBank
 from avpipe.separation.interface import Context, Trainable
 from avpipe.separation.losses import loss
-from avpipe.separation.mixing import Batch
+from avpipe.separation.mixing import Batch, Draw
+from avpipe.separation.pictures import Pictures
 from avpipe.separation.recipes import Recipe
 from avpipe.separation.schedule import Schedule
 from avpipe.separation.stems import stems
@@ -50,8 +51,12 @@ class Training(lightning.LightningModule):
         train: AudioBank,
         validation: AudioBank,
         seed: int,
+        pictures: tuple[Pictures, Pictures] | None = None,
     ) -> None:
         super().__init__()
+        self.pictures = pictures
+        """Of the training and of the validation bank, for separators that see."""
+        self._decoding: tuple[Draw, list[Any]] | None = None
         self.separator, self.recipe, self.seed = separator, recipe, seed
         self.train_bank, self.validation_bank = train, validation
         self.schedule = Schedule(recipe.rules)
@@ -67,7 +72,30 @@ class Training(lightning.LightningModule):
         bank = self.validation_bank if validation else self.train_bank
         count, rank = self.batch_size, 0 if validation else self.global_rank
         seed = VALIDATION_SEED if validation else self.seed
-        return mixing.batch(bank, mixing.draw(bank, how, count, seed, step, rank), how, self.device)
+        drawn = mixing.draw(bank, how, count, seed, step, rank)
+        made = mixing.batch(bank, drawn, how, self.device)
+        if self.pictures is None:
+            return made
+        if validation:
+            frames = self.pictures[1].frames(drawn)
+        else:
+            frames = self._training_frames(drawn, step)
+            self._decode_ahead(mixing.draw(bank, how, count, seed, step + 1, rank), step + 1)
+        return made._replace(context=made.context._replace(frames=frames.to(self.device)))
+
+    def _training_frames(self, drawn: Draw, step: int) -> Tensor:
+        assert self.pictures is not None
+        ahead = self._decoding
+        if ahead is None or not np.array_equal(ahead[0].first_samples, drawn.first_samples):
+            ahead = self._decode_ahead(drawn, step)
+        return self.pictures[0].finish(ahead[1], drawn)
+
+    def _decode_ahead(self, drawn: Draw, step: int) -> tuple[Draw, list[Any]]:
+        """Threads decode the pictures of a step while the network is at the one before."""
+        assert self.pictures is not None
+        jobs = self.pictures[0].start(drawn, (self.seed, step, self.global_rank, 2))
+        self._decoding = (drawn, jobs)
+        return self._decoding
 
     @property
     def batch_size(self) -> int:
@@ -113,12 +141,11 @@ class Training(lightning.LightningModule):
         ratios = []
         for start in range(0, len(batch.mixture), SEPARATED_AT_ONCE):
             part = slice(start, start + SEPARATED_AT_ONCE)
-            known = Context(categories=batch.context.get("categories")[part])
-            found = stems(self.separator, batch.mixture[part], batch.sources[part], known)
+            known = Context(*(None if x is None else x[part] for x in batch.context))
+            with torch.autocast(self.device.type, enabled=False):
+                found = stems(self.separator, batch.mixture[part], batch.sources[part], known)
             sounding = found.present & found.references.any(-1)
-            ratios.append(
-                metrics.si_sdr(found.references[sounding], found.estimates[sounding].float())
-            )
+            ratios.append(metrics.si_sdr(found.references[sounding], found.estimates[sounding]))
         self._validation.append((value.detach(), np.concatenate(ratios)))
 
     def on_validation_epoch_end(self) -> None:

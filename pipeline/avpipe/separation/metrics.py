@@ -129,7 +129,7 @@ def _pair(references: Any, estimates: Any, *, keep_torch: bool = False) -> tuple
 
 def _array(signal: Any) -> Float64:
     if hasattr(signal, "detach"):
-        signal = signal.detach().cpu()
+        signal = signal.detach().cpu().double()
     array = np.asarray(signal, np.float64)
     if array.ndim == 0 or array.shape[-1] == 0:
         raise UsageError(f"a signal must have at least one sample, not shape {array.shape}")

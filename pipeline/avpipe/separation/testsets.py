@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from avpipe.types import Float32
 if TYPE_CHECKING:
     from avpipe.separation.data import AudioBank
     from avpipe.separation.mixing import Draw, Mixing
+    from avpipe.separation.pictures import Pictures
 
 INSTRUMENTS: Mapping[str, str] = {
     "bn": "bassoon",
@@ -51,6 +52,8 @@ class Piece:
     """Instrument -> (N,) what it plays in the mixture; some may be silent throughout."""
     published: Mapping[str, Float32]
     """Instrument -> (N,) estimate that lies beside the piece (`*_sep.wav`); mostly none."""
+    frames: Mapping[str, Any]
+    """Instrument -> (T, 3, 224, 224) uint8 tensor of its player; none in ensembles."""
 
     def segments(self, samples: int | None) -> Iterator["Piece"]:
         """Consecutive parts of so many samples, the incomplete last one dropped; None: itself."""
@@ -64,6 +67,7 @@ class Piece:
                 self.mixture[part],
                 {k: v[part] for k, v in self.sources.items()},
                 {k: v[part] for k, v in self.published.items()},
+                self.frames,
             )
 
 
@@ -89,7 +93,7 @@ def ensembles(folder: Path, sample_rate: int) -> Iterator[Piece]:
             track = _fit(_read(path, sample_rate), len(mixture))
             sources[instrument] = sources[instrument] + track if instrument in sources else track
         published = {i: _fit(_read(path, sample_rate), len(mixture)) for i, path in estimates}
-        yield Piece(name, mixture, sources, published)
+        yield Piece(name, mixture, sources, published, {})
     if not found:
         raise UsageError(
             f"{folder} has no pieces of two or more instruments: neither AuMix_*.wav with"
@@ -97,20 +101,26 @@ def ensembles(folder: Path, sample_rate: int) -> Iterator[Piece]:
         )
 
 
-def mixtures(bank: "AudioBank", drawn: "Draw", mixing: "Mixing") -> Iterator[Piece]:
-    """The drawn mixtures of a dataset's recordings."""
+def mixtures(
+    bank: "AudioBank", drawn: "Draw", mixing: "Mixing", pictures: "Pictures | None" = None
+) -> Iterator[Piece]:
+    """The drawn mixtures of a dataset's recordings, and what is seen of the players."""
     from avpipe.separation import mixing as mixer
 
     for number in range(len(drawn.classes)):
         one = drawn.part(number, number + 1)
         batch = mixer.batch(bank, one, mixing, "cpu")
+        shown = None if pictures is None else pictures.frames(one)[0]
         sources: dict[str, Float32] = {}
+        frames: dict[str, Any] = {}
         for place, category in enumerate(one.classes[0].tolist()):
             if category >= 0:
                 track = batch.sources[0, place].numpy()
                 name = bank.names[category]
                 sources[name] = sources[name] + track if name in sources else track
-        yield Piece(f"{number:05d}", batch.mixture[0].numpy(), sources, {})
+                if shown is not None:
+                    frames.setdefault(name, shown[place])
+        yield Piece(f"{number:05d}", batch.mixture[0].numpy(), sources, {}, frames)
 
 
 def write_list(bank: "AudioBank", drawn: "Draw", path: Path) -> None:

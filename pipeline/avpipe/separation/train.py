@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from avpipe.config import configure
 from avpipe.errors import ToolMissing, UsageError
+from avpipe.lists import uses
 from avpipe.separation.recipes import Recipe, recipe
 
 if TYPE_CHECKING:
@@ -99,7 +100,9 @@ def train(config: Config) -> Result:
         runs.load_weights(separator, _weights(config.weights), run.separator)
     training = _training(separator, chosen, dataset, run, config)
     keeper = journal.Journal(config.out, config.seconds)
-    run.write(config.out)
+    if _first_process():
+        run.write(config.out)
+        uses.note(dataset.path, "checkpoint", config.out, set(dataset.index["recording"]))
     last = config.out / runs.CHECKPOINTS / "last.ckpt" if config.resume else None
     with _quiet():
         trainer = lightning.Trainer(
@@ -139,7 +142,7 @@ def _new(config: Config) -> "Run":
     from avpipe import open_dataset
     from avpipe.separation import runs
 
-    if config.out.exists() and any(config.out.iterdir()):
+    if _first_process() and config.out.exists() and any(config.out.iterdir()):
         raise UsageError(f"{config.out} is not empty: choose another folder, or resume it")
     base = recipe(config.recipe)
     if base.starts_from == "weights" and config.weights is None:
@@ -184,24 +187,35 @@ def _training(
 ) -> "Training":
     import torch
 
-    from avpipe.separation import data, mixing
+    from avpipe.separation import data, mixing, pictures
     from avpipe.separation.loop import Training
 
-    missing = separator.needs - {"categories", "references"}
+    missing = separator.needs - {"categories", "frames"}
     if missing:
         raise UsageError(
             f"separator {run.separator} needs {', '.join(sorted(missing))} of every source;"
             f" {dataset.path} has {', '.join(dataset.fields)}"
         )
-    device = torch.device(_accelerator(config))
-    banks = []
+    unknown = set(chosen.rates) - set(separator.parts())
+    if unknown:
+        raise UsageError(
+            f"rates for {', '.join(sorted(unknown))}: separator {run.separator} has the parts"
+            f" {', '.join(separator.parts())}"
+        )
+    device, front_end = torch.device(_accelerator(config)), separator.front_end
+    fields = sorted(separator.needs & {pictures.FIELD})
+    look = pictures.Look(chosen.pictures, chosen.picture_seconds)
+    banks, seen = [], []
     for part in ("train", "validation"):
         bank = data.load(
-            dataset, part, run.classes, separator.front_end.sample_rate, separator.front_end.samples
+            dataset, part, run.classes, front_end.sample_rate, front_end.samples, fields
         )
         mixing.check(bank, chosen.mixing(chosen.most))
         banks.append(bank.to(data.resident_device(bank, device)))
-    return Training(separator, chosen, banks[0], banks[1], run.seed)
+        if fields:
+            seen.append(pictures.Pictures.load(dataset, bank, look))
+    both = (seen[0], seen[1]) if seen else None
+    return Training(separator, chosen, banks[0], banks[1], run.seed, both)
 
 
 def _check_tools(config: Config) -> None:
@@ -214,6 +228,13 @@ def _check_tools(config: Config) -> None:
         raise UsageError(
             f"{config.devices} GPUs were asked for, this machine has {torch.cuda.device_count()}"
         )
+
+
+def _first_process() -> bool:
+    """False in the processes that the first one starts for further devices."""
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
 
 
 def _accelerator(config: Config) -> str:

@@ -19,9 +19,10 @@ from avpipe import detectors
 from avpipe.config import configure, runtime_only
 from avpipe.errors import FailureClass, RecordingFailed
 from avpipe.keypoints import files, hand_visibility
+from avpipe.keypoints.segments import hands_detected
 from avpipe.media import decode_frames
 from avpipe.stages import Facts, Job, Pool
-from avpipe.types import Keypoints
+from avpipe.types import Keypoints, Recording
 
 NEEDS = ("video",)
 POOL: Pool = "gpu"
@@ -53,9 +54,21 @@ class Config:
 
 def tool(config: Config) -> Facts:
     """The detector's identity; loads no model."""
-    module = detectors.module(config.detector)
-    identity: Facts = module.identity(configure(module.Config, config.options, "[detect.options]"))
+    identity: Facts = detectors.module(config.detector).identity(_config(config))
     return identity
+
+
+def outside(config: Config, recording: Recording) -> Facts:
+    """Digest of the keypoints that are imported; nothing if they are detected."""
+    inputs = getattr(detectors.module(config.detector), "inputs", None)
+    facts: Facts = inputs(_config(config), recording) if inputs is not None else {}
+    return facts
+
+
+def _config(config: Config) -> Any:
+    """The detector's own parameters."""
+    cls = detectors.module(config.detector).Config
+    return configure(cls, config.options | config.runtime, "[detect.options]")
 
 
 def uses_gpu(config: Config) -> bool:
@@ -75,9 +88,8 @@ def run(job: Job) -> Facts:
         files.write_summary(job.out / "detect.json", video["frames"], None)
         return {}
     device = detectors.pick_device(config.detector, config.device)
-    detector = detectors.create(config.detector, device, **config.options, **config.runtime)
     started = time.perf_counter()
-    found = detector.detect(decode_frames(job.inputs["video"] / "video.mp4"))
+    found = _found(job, device, video["frames"])
     seconds = time.perf_counter() - started
     for name, keypoints in found.items():
         if len(keypoints) != video["frames"]:
@@ -97,14 +109,23 @@ def run(job: Job) -> Facts:
     }
 
 
+def _found(job: Job, device: str, frames: int) -> Mapping[str, Keypoints]:
+    """What a detector sees in the video, or an importer has of it."""
+    config: Config = job.config
+    load = getattr(detectors.module(config.detector), "load", None)
+    if load is not None:
+        imported: Mapping[str, Keypoints] = load(_config(config), job.recording, frames)
+        return imported
+    detector = detectors.create(config.detector, device, **config.options, **config.runtime)
+    return detector.detect(decode_frames(job.inputs["video"] / "video.mp4"))
+
+
 def _coverage(found: Mapping[str, Keypoints]) -> dict[str, float]:
-    """Share of frames in which each hand, and any hand, is detected."""
-    skeleton = found["skeleton"]
+    """Share of frames in which each hand, and any hand, is detected; empty without hands."""
+    skeleton = found.get("skeleton")
+    if skeleton is None or not skeleton.topology.left_hand:
+        return {}
     t = max(len(skeleton), 1)
-    hands = {"left": skeleton.topology.left_hand, "right": skeleton.topology.right_hand}
-    seen = {
-        side: (skeleton.confidence[:, joints] > 0).mean(axis=1) > 0.5
-        for side, joints in hands.items()
-    }
+    seen = hands_detected(skeleton.confidence, skeleton.topology)
     seen["any"] = hand_visibility(skeleton.confidence, skeleton.topology)
     return {side: round(float(frames.sum()) / t, 4) for side, frames in seen.items()}

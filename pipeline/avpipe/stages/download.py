@@ -31,6 +31,8 @@ POOL: Pool = "net"
 VERSION = 1
 Config = Options
 
+_FORMAT_ID = re.compile(r"[A-Za-z0-9_.+-]+")
+"""Format of its site that the manifest, or a lock, asks for in the column `format_id`."""
 _SHORTER_SECONDS = 2.0
 _SHORTER_SHARE = 0.02
 """A site rounds the duration it announces: less than this is not missing."""
@@ -54,6 +56,8 @@ def run(job: Job) -> Facts:
     if job.recording.licence:
         licences.require(job.config.require_licence, job.recording.licence)
         job = replace(job, config=replace(job.config, require_licence=None))
+    if _FORMAT_ID.fullmatch(format_id := job.recording.extra.get("format_id", "")):
+        job = replace(job, config=replace(job.config, format=f"{format_id}/{job.config.format}"))
     if url.startswith(("http://", "https://")):
         found = _from_web(job, url)
     else:

@@ -11,7 +11,7 @@ from avpipe.separation.separators.appearance import _contrast
 MIXTURE = (1, 256, 128)
 
 
-@pytest.mark.parametrize("sound", ["unet7", "dv3p"])
+@pytest.mark.parametrize("sound", ["unet7", pytest.param("dv3p", marks=pytest.mark.slow)])
 def test_sound_networks_give_the_original_outputs(
     sound, public_keys, facts, filled, draw, deviation
 ):
@@ -22,6 +22,25 @@ def test_sound_networks_give_the_original_outputs(
     assert deviation(output, facts[f"lz_{sound}_fc11"]["golden"]) < 1e-9
 
 
+def test_single_precision_stays_close(public_keys, facts, filled, draw, deviation):
+    weights = {k: v.float() for k, v in filled(public_keys["lz-dv3p"]).items()}
+    net = separation.load_public_checkpoint("lz-dv3p", weights)
+    with torch.no_grad():
+        output = net(draw(7, 1, 1, 256, 256).float())
+    assert deviation(output, facts["lz_dv3p_fc11"]["golden"]) < 1e-4
+
+
+def test_the_appearance_network_in_single_precision_stays_close(
+    public_keys, facts, filled, draw, deviation
+):
+    weights = {k: v.float() for k, v in filled(public_keys["lz-res50"]).items()}
+    net = separation.load_public_checkpoint("lz-res50", weights)
+    with torch.no_grad():
+        embedding = net(draw(7, 1, 3, 1, 224, 224).float())
+    assert deviation(embedding, facts["lz_res50_fc11"]["golden_emb"]) < 1e-4
+
+
+@pytest.mark.slow
 def test_the_appearance_network_gives_the_original_outputs(
     public_keys, facts, filled, draw, deviation
 ):

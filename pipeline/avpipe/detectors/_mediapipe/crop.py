@@ -40,14 +40,13 @@ def crop(frame: Frame, region: npt.NDArray[np.float64], size: int, replicate: bo
     """
     import cv2
 
-    across, down, origin = axes(region[None], size)
-    x, y = (
-        _nearest(np.add.outer(down[0, :, axis], across[0, :, axis]) + origin[0, axis])
-        for axis in (0, 1)
-    )
+    across, down = axes(region[None], size)
+    x, y = (_nearest(np.add.outer(down[0, :, axis], across[0, :, axis])) for axis in (0, 1))
+    if np.abs(region[:2]).max() + region[2:4].sum() > _REACH:
+        x, y = (np.clip(v, -32 * _REACH, 32 * _REACH) for v in (x, y))
     whole = np.empty((size, size, 2), np.int16)
-    np.clip(x >> 5, -_REACH, _REACH, out=whole[..., 0], casting="unsafe")
-    np.clip(y >> 5, -_REACH, _REACH, out=whole[..., 1], casting="unsafe")
+    np.right_shift(x, 5, out=whole[..., 0], casting="unsafe")
+    np.right_shift(y, 5, out=whole[..., 1], casting="unsafe")
     fraction = ((y & 31) << 5 | (x & 31)).astype(np.uint16)
     border = cv2.BORDER_REPLICATE if replicate else cv2.BORDER_CONSTANT
     return np.asarray(
@@ -67,10 +66,10 @@ def crops_on_device(frames: Any, index: Any, regions: Regions, size: int, replic
 
     t, h, w, _ = frames.shape
     flat = frames.reshape(t * h * w, 3)
-    across, down, origin = (torch.from_numpy(a).to(frames.device) for a in axes(regions, size))
+    across, down = (torch.from_numpy(a).to(frames.device) for a in axes(regions, size))
     x, y = (
-        (down[:, :, None, axis] + across[:, None, :, axis] + origin[:, None, None, axis])
-        .mul(32).round().clamp(-32 * _REACH, 32 * _REACH).to(torch.int64)
+        (down[:, :, None, axis] + across[:, None, :, axis])
+        .round().clamp(-32 * _REACH, 32 * _REACH).to(torch.int64)
         for axis in (0, 1)
     )  # fmt: skip
     weight_x, weight_y = (x & 31).int(), (y & 31).int()
@@ -90,13 +89,13 @@ def crops_on_device(frames: Any, index: Any, regions: Regions, size: int, replic
 
 
 def axes(regions: Regions, size: int) -> tuple[npt.NDArray[np.float64], ...]:
-    """Positions as a sum: (n, size, 2) along a row, (n, size, 2) down a column, (n, 2) centre."""
-    cx, cy, width, height, rotation = regions.T
-    cos, sin = np.cos(rotation), np.sin(rotation)
-    unit = np.arange(size) / size - 0.5
-    across = np.stack([cos * width, sin * width], -1)[:, None] * unit[:, None]
-    down = np.stack([-sin * height, cos * height], -1)[:, None] * unit[:, None]
-    return across, down, np.stack([cx, cy], -1)
+    """Positions in 1/32 px as a sum: (n, size, 2) along a row, (n, size, 2) down the columns."""
+    cx, cy, width, height, rotation = 32 * regions.T
+    cos, sin = np.cos(rotation / 32), np.sin(rotation / 32)
+    unit = np.arange(size)[:, None] / size - 0.5
+    across = np.stack([cos * width, sin * width], -1)[:, None] * unit
+    down = np.stack([-sin * height, cos * height], -1)[:, None] * unit
+    return across, down + np.stack([cx, cy], -1)[:, None]
 
 
 def to_picture(points: npt.NDArray[np.floating[Any]], regions: Regions) -> npt.NDArray[np.float64]:
@@ -109,7 +108,6 @@ def to_picture(points: npt.NDArray[np.floating[Any]], regions: Regions) -> npt.N
 
 
 def _nearest(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    """Nearest integers of 32 times the positions."""
-    positions *= 32
+    """The nearest integers; spoils its argument."""
     positions += _ROUND
-    return positions.view(np.int32)[:, ::2].astype(np.int32)
+    return positions.view(np.int32)[:, ::2]

@@ -13,7 +13,7 @@ WIDTHS: dict[Mode, tuple[int, ...]] = {
     "A": (64, 64, 128, 128, 256, 256),
     "B": (32, 32, 64, 64, 128, 128, 256, 256),
 }
-"""Channels of the blocks; where they double, time is halved."""
+"""Channels of the blocks in the two published modes."""
 
 
 class Layout(NamedTuple):
@@ -122,21 +122,21 @@ class Block(nn.Module):
 
 
 class STGCN(nn.Module):
-    """Features of a skeleton: (B, C, T, V, 1) -> (B, 256, T/4, V) in mode A, T/8 in mode B.
+    """Features of a skeleton: (B, C, T, V, 1) -> (B, C', T', V).
 
     Args:
         layout: of the skeleton.
         channels: C: 2 for positions, 3 with confidence.
-        mode: number and width of the blocks.
+        widths: channels of the blocks; where they change, T is halved (rounded up).
     """
 
     A: Tensor
 
-    def __init__(self, layout: Layout, channels: int, mode: Mode) -> None:
+    def __init__(self, layout: Layout, channels: int, widths: Sequence[int]) -> None:
         super().__init__()
         self.register_buffer("A", adjacency(layout))
         self.data_bn = nn.BatchNorm1d(channels * layout.joints)
-        sizes: Sequence[int] = (channels, *WIDTHS[mode])
+        sizes = (channels, *widths)
         self.st_gcn_networks = nn.ModuleList(
             Block(i, o, layout.joints, residual=n > 0) for n, (i, o) in enumerate(pairwise(sizes))
         )

@@ -27,22 +27,28 @@ def normalised(
     return (scaled - scaled.new_tensor(mean)[:, None, None]) / scaled.new_tensor(std)[:, None, None]
 
 
-def resnet(name: str, pretrained: Pretrained) -> Any:
-    """torchvision's ResNet `name` (`resnet18`, `resnet50`) with the asked weights.
+def torchvision_model(name: str, weights: str | None) -> Any:
+    """torchvision's network `name` with its weights of that name, or untrained.
 
     Raises:
         ToolMissing: the weights cannot be downloaded.
     """
-    from torchvision import models
+    from torchvision.models import get_model
 
-    weights = "IMAGENET1K_V1" if pretrained == "imagenet" else None
+    if weights is None:
+        return get_model(name, weights=None)
     try:
-        return models.get_model(name, weights=weights)
-    except (OSError, RuntimeError) as error:
+        return get_model(name, weights=weights)
+    except (OSError, RuntimeError) as error:  # no network, or a file of another checksum
         raise ToolMissing(
-            f"ImageNet weights of {name} cannot be downloaded ({error}): go online once,"
+            f"weights {weights} of {name} cannot be downloaded ({error}): go online once,"
             ' or use pretrained="none"'
         ) from error
+
+
+def resnet(name: str, pretrained: Pretrained) -> Any:
+    """ResNet `name` (`resnet18`, `resnet50`) with the asked weights."""
+    return torchvision_model(name, "IMAGENET1K_V1" if pretrained == "imagenet" else None)
 
 
 class DilatedResNet(nn.Module):

@@ -38,7 +38,7 @@ class AudioNetwork(nn.Module):
         for i, (kernel, dilation) in enumerate(zip(KERNELS, DILATIONS, strict=True), 1):
             inputs = 2 if i == 1 else 96
             outputs = 8 if i == len(KERNELS) else 96
-            padding = tuple(d * (k // 2) for k, d in zip(kernel, dilation, strict=True))
+            padding = (dilation[0] * (kernel[0] // 2), dilation[1] * (kernel[1] // 2))
             self.add_module(f"conv{i}", nn.Conv2d(inputs, outputs, kernel, 1, padding, dilation))
             self.add_module(f"batch_norm{i}", nn.BatchNorm2d(outputs))
 

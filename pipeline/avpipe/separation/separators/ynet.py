@@ -14,12 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avpipe.errors import ToolMissing
 from avpipe.separation.interface import Need
 from avpipe.separation.separators._faces import FaceNetwork
 from avpipe.separation.separators._singing import ComplexMaskSeparator
-from avpipe.separation.separators._stgcn import LAYOUTS, STGCN
-from avpipe.separation.separators._visual import normalised
+from avpipe.separation.separators._stgcn import LAYOUTS, STGCN, WIDTHS, Mode
+from avpipe.separation.separators._visual import normalised, torchvision_model
 
 Visual = Literal["none", "mouths", "faces", "keypoints"]
 Pretrained = Literal["none", "kinetics"]
@@ -108,7 +107,7 @@ class YNet(nn.Module):
         elif visual == "faces":
             self.motion_net = FaceNetwork()
         elif visual == "keypoints":
-            self.graph_net = STGCN(LAYOUTS["acappella"], 2, "B")
+            self.graph_net = STGCN(LAYOUTS["acappella"], 2, WIDTHS["B"])
         if visual != "none":
             self.fusion_layer = Fusion(256, channels[-1])
         self.visual = visual
@@ -165,15 +164,8 @@ def _factor(pool: str) -> tuple[int, int]:
 
 
 def _video_network(pretrained: Pretrained, whole: bool) -> nn.Module:
-    from torchvision.models.video import mc3_18
-
-    try:
-        net: nn.Module = mc3_18(weights="KINETICS400_V1" if pretrained == "kinetics" else None)
-    except (OSError, RuntimeError) as error:
-        raise ToolMissing(
-            f"Kinetics weights of mc3_18 cannot be downloaded ({error}): go online once,"
-            ' or use pretrained="none"'
-        ) from error
+    weights = "KINETICS400_V1" if pretrained == "kinetics" else None
+    net: nn.Module = torchvision_model("mc3_18", weights)
     if not whole:
         del net.layer4, net.fc
     return net
@@ -212,8 +204,8 @@ def create(config: Config) -> YNetSeparator:
     return YNetSeparator(config)
 
 
-def _graph(name: str, channels: int, mode: Literal["A", "B"]) -> Callable[[], nn.Module]:
-    return lambda: STGCN(LAYOUTS[name], channels, mode)
+def _graph(name: str, channels: int, mode: Mode) -> Callable[[], nn.Module]:
+    return lambda: STGCN(LAYOUTS[name], channels, WIDTHS[mode])
 
 
 PUBLIC: dict[str, Callable[[], nn.Module]] = {

@@ -1,0 +1,142 @@
+"""Pictures of the drawn sources: the right ones, cropped, reproducible; and networks that see."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from avpipe import open_dataset
+from avpipe.errors import UsageError
+from avpipe.separation import data, mixing, pictures, separate
+from avpipe.separation.data import AudioBank
+from avpipe.separation.evaluate import evaluate
+from avpipe.separation.mixing import Draw, Mixing
+from avpipe.separation.pictures import Look, Pictures
+from avpipe.separation.train import Config, train
+from sound_dataset import RATE, pack_sound
+
+WINDOW = 2 * RATE
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two instruments of 8 s, dark and bright; the brightness tells the time."""
+    random = np.random.default_rng(0)
+    noise = random.integers(-9_000, 9_000, 8 * RATE).astype(np.int16)
+    sound = {
+        f"{name}-{part}": (name, part, noise)
+        for name in ("flute", "tuba")
+        for part in ("train", "validation")
+    }
+    shades = {name: 50 if name.startswith("flute") else 150 for name in sound}
+    return pack_sound(tmp_path_factory.mktemp("seen"), sound, shades=shades)
+
+
+@pytest.fixture(scope="module")
+def bank(seen: Path) -> AudioBank:
+    return data.load(open_dataset(seen), "train", (), RATE, WINDOW, ("frames",))
+
+
+def drawn(bank: AudioBank, seconds: float) -> Draw:
+    """The tuba's window at a time, and an empty place."""
+    first = int(bank.starts[1] + seconds * RATE)
+    ones = np.ones((1, 2), np.float32)
+    return Draw(np.array([[first, -1]]), np.array([[1, -1]]), np.array([[1, -1]]), ones)
+
+
+def test_pictures_are_those_around_the_middle_of_the_window(seen: Path, bank: AudioBank) -> None:
+    look = Look(count=3, seconds_apart=0.6)
+    frames = Pictures.load(open_dataset(seen), bank, look).frames(drawn(bank, seconds=2.0))
+    assert frames.shape == (1, 2, 3, 3, 224, 224)
+    assert frames.dtype == torch.uint8
+    # The middle is at 3 s, frame 75: picture 25; 0.6 s are five pictures.
+    right = frames[0, 0, :, :, :, 200].float().mean((1, 2))
+    np.testing.assert_allclose(right, [150 + 20, 150 + 25, 150 + 30], atol=2)
+    assert not frames[0, 1].any()
+
+
+def test_pictures_beyond_the_segment_are_its_first_and_last(seen: Path, bank: AudioBank) -> None:
+    look = Look(count=3, seconds_apart=30.0)
+    frames = Pictures.load(open_dataset(seen), bank, look).frames(drawn(bank, seconds=2.0))
+    right = frames[0, 0, :, :, :, 200].float().mean((1, 2))
+    np.testing.assert_allclose(right, [150, 175, 150 + 66], atol=2)
+
+
+def test_random_crops_depend_on_the_seed_alone(seen: Path, bank: AudioBank) -> None:
+    source = Pictures.load(open_dataset(seen), bank, Look())
+    how = Mixing(fewest=1, most=2)
+    some = mixing.draw(bank, how, 6, 0, 0)
+    first, again, other = (source.frames(some, seed) for seed in ((1, 2), (1, 2), (1, 3)))
+    torch.testing.assert_close(first, again, rtol=0, atol=0)
+    assert not torch.equal(first, other)
+
+
+def test_a_crop_is_a_square_of_the_picture_and_may_be_mirrored() -> None:
+    pixels = np.zeros((100, 200, 3), np.uint8)
+    pixels[:, 150:] = 200
+    right = pictures.crop(pixels, (1.0, 0.5, False), 1.0)
+    assert right.shape == (224, 224, 3)
+    assert (right[:, :100].max(), right[:, 124:].min()) == (0, 200)
+    mirrored = pictures.crop(pixels, (1.0, 0.5, True), 1.0)
+    np.testing.assert_array_equal(mirrored, right[:, ::-1])
+    assert pictures.crop(pixels, (0.0, 0.0, False), 1.1).max() == 0
+
+
+def test_the_nearest_pictures_are_chosen() -> None:
+    assert pictures.nearest(np.array([0, 3, 6, 9]), np.array([-5.0, 4.4, 4.6, 99.0])) == [
+        0,
+        1,
+        2,
+        3,
+    ]
+
+
+def test_sound_of_pixels_trains_resumes_is_evaluated_and_used(
+    seen: Path, tmp_path: Path, resources: Path
+) -> None:
+    changes = {
+        "batch": 2,
+        "steps": 2,
+        "validate_steps": 1,
+        "validation_mixtures": 2,
+        "categories": "different",
+        "pictures": 1,
+        "example_steps": 1000,
+    }
+    options = {"sound": "unet5"}
+    plan = Config(
+        seen, tmp_path / "run", "sop-music", changes=changes, options=options, device="cpu"
+    )
+    whole = train(plan)
+    short = Config(
+        seen, tmp_path / "half", "sop-music", changes={**changes, "steps": 1}, options=options
+    )
+    train(short)
+    resumed = train(Config(seen, tmp_path / "half", changes={"steps": 2}, resume=True))
+    assert resumed.train_loss == whole.train_loss
+    report = evaluate(["mixture", tmp_path / "run"], seen, mixtures=1)
+    found = report.summaries[str(tmp_path / "run")]["all"]
+    assert found["si_sdr"]["count"] + found["eps"]["count"] == 2  # it may still be all silence
+    with pytest.raises(UsageError, match="needs frames of the players"):
+        evaluate([tmp_path / "run"], tmp_path)
+    duet = resources / "urmp_09_vn_crop.mp4"
+    stems = separate(duet, tmp_path / "run", ["left", "right"], exact_sum=True)
+    assert list(stems.stems) == ["left", "right"]
+    np.testing.assert_allclose(sum(stems.stems.values()), stems.mixture, atol=1e-6)
+    with pytest.raises(UsageError, match="has no pictures, and this separator needs to see"):
+        separate(resources / "urmp_20_tpt_11025.flac", tmp_path / "run", ["trumpet"])
+
+
+def test_players_are_cut_from_left_to_right(resources: Path) -> None:
+    video = resources / "urmp_09_vn_crop.mp4"
+    two = pictures.players(video, 2, Look(count=3, seconds_apart=0.5))
+    assert two.shape == (2, 3, 3, 224, 224)
+    whole = pictures.players(video, 1, Look())
+    assert not torch.equal(two[0, 1], two[1, 1])
+    assert whole.float().std() > 10
+
+
+def test_a_dataset_without_pictures_is_one_clear_line(notes: Path) -> None:
+    with pytest.raises(UsageError, match="holds no frames: build it with --fields frames"):
+        data.load(open_dataset(notes), "train", (), RATE, WINDOW, ("frames",))

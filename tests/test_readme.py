@@ -1,0 +1,68 @@
+"""The README says what is there: its commands, paths, recipes and figures are compared with it."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from avpipe import cli
+
+CHECKOUT = Path(__file__).parents[1]
+README = (CHECKOUT / "README.md").read_text()
+CONTRIBUTING = (CHECKOUT / "CONTRIBUTING.md").read_text()
+
+
+def commands() -> dict[str, str]:
+    """Name -> first sentence of the help of every command."""
+    group: Any = typer.main.get_command(cli.app)
+    return {
+        name: " ".join(re.split(r"\n\n|(?<=[a-z])[.;:] ", command.help or "")[0].split()).rstrip(
+            "."
+        )
+        for name, command in group.commands.items()
+    }
+
+
+def test_the_table_of_commands_is_what_the_help_says() -> None:
+    table = "\n".join(f"| `avpipe {name}` | {what} |" for name, what in commands().items())
+    assert table in README, f"the README's table should be\n{table}"
+
+
+@pytest.mark.parametrize("line", re.findall(r"^    (avpipe .*)$", README, re.MULTILINE))
+def test_every_example_names_a_command_and_its_options(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = line.split("#")[0].split()
+    assert words[1] in commands()
+    assert cli.run([words[1], "--help"]) == 0
+    shown = capsys.readouterr().out
+    for option in (word for word in words if word.startswith("--")):
+        assert option in shown
+
+
+@pytest.mark.parametrize("text", [README, CONTRIBUTING])
+def test_every_path_in_the_prose_exists(text: str) -> None:
+    named = set(
+        re.findall(
+            r"`((?:pipeline|manifests|schemas|workers|docker|tests|benchmarks)/[\w./]*)`", text
+        )
+    )
+    named |= set(re.findall(r"\]\(([\w./-]+)\)", text))
+    assert named
+    assert [path for path in sorted(named) if not (CHECKOUT / path).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "target", re.findall(r"^    make (\w+)", README + CONTRIBUTING, re.MULTILINE)
+)
+def test_every_make_target_exists(target: str) -> None:
+    assert re.search(rf"^{target}:", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", re.findall(r"^\| .* \| `(\w+)\.json` \|$", README, re.MULTILINE))
+def test_every_measured_claim_has_a_result_with_its_machine(line: str) -> None:
+    result = json.loads((CHECKOUT / "benchmarks" / "results" / f"{line}.json").read_text())
+    assert result["machine"]["cpu"]
