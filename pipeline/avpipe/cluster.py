@@ -31,6 +31,9 @@ from avpipe.work import Order, Outcome
 
 POOLS: tuple[Pool, ...] = ("net", "cpu", "gpu")
 
+_RESULT_SECONDS = 20.0
+"""How long the outcome of an order that has ended may take to arrive."""
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -305,15 +308,20 @@ def _offered(client: Any) -> dict[Pool, int]:
 
 
 def _outcome(future: Any, marker: Path) -> Outcome:
-    """The outcome of a future, whatever became of it. An empty one: no more orders can be done."""
+    """The outcome of a future, whatever became of it. An empty one: no more orders can be done.
+
+    Nothing here may wait for ever: one thread sees to the outcomes of all orders.
+    """
     from distributed import KilledWorker
 
     try:
-        error = future.exception()
-        if error is None:
-            outcome: Outcome = future.result()
+        if future.status == "finished":
+            outcome: Outcome = future.result(timeout=_RESULT_SECONDS)
             return outcome
-    except (CancelledError, TimeoutError, OSError):
+        error = future.exception(timeout=_RESULT_SECONDS)
+    except TimeoutError:  # its worker died after the work, before it was told
+        return Outcome(undone=True)
+    except (CancelledError, OSError):
         return Outcome(message="the connection to the Dask scheduler was lost")
     if isinstance(error, KilledWorker):
         if not marker.exists():

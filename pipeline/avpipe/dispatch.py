@@ -1,7 +1,7 @@
 """Which task goes to which pool next.
 
 Tasks of later stages go first, so that recordings finish; those that failed in an earlier build go
-last. A pool gets one task per slot; while tasks are short and many, one more that waits at the
+last. A pool gets one task per slot; while tasks are short and many, a few more that wait at the
 worker, so that it is not idle while the outcome of one and the order for the next are under way.
 An artifact is made once, even if two recordings with the same bytes ask for it.
 """
@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from avpipe.stages import Pool
 from avpipe.walk import Task
 
-_SHORT_SECONDS = 5.0
+_WAITING = ((0.25, 3), (5.0, 1))
+"""Tasks shorter than so many seconds -> so many wait at each worker."""
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Queue:
     """Artifact that a task of the queue makes -> further tasks that want it."""
     _in_flight: dict[Pool, int] = field(default_factory=dict)
     _seconds: dict[Pool, float] = field(
-        default_factory=lambda: {"net": _SHORT_SECONDS, "cpu": 0.0, "gpu": _SHORT_SECONDS}
+        default_factory=lambda: {"net": 1.0, "cpu": 1.0, "gpu": 10.0}
     )
     """How long tasks take of late."""
     _tickets: Iterator[int] = field(default_factory=itertools.count)
@@ -65,8 +66,10 @@ class Queue:
     def _room(self, place: Pool, slots: Mapping[Pool, int], ready: int) -> int:
         """Tasks that may be in flight; what waits behind a long task would wait long."""
         size = slots.get(place, 0)
-        ahead = place != "net" and ready > size and self._seconds[place] < _SHORT_SECONDS
-        return 2 * size if ahead else size
+        if place == "net" or ready <= size:
+            return size
+        waiting = next((n for limit, n in _WAITING if self._seconds[place] < limit), 0)
+        return size * (1 + waiting)
 
     def landed(self, task: Task, place: Pool, seconds: float) -> list[Task]:
         """The task is no longer in flight; returns those that wanted the same artifact.
