@@ -10,7 +10,7 @@
 for one dataset: which stages its fields need, with which parameters, programs and models.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -134,7 +134,8 @@ def line(
         settings: parameters that override the manifest's.
 
     Raises:
-        UsageError: an unknown field, stage or parameter.
+        UsageError: an unknown field, stage or parameter, or a detector that does not give what is
+            wanted.
     """
     settings = settings or {}
     for stage in settings:
@@ -154,6 +155,7 @@ def line(
     for name in reversed(LINE):
         if name in needed:
             needed.update(_needs(name, configs[name]))
+    _check_detector(configs, needed, wanted)
     return tuple(_node(name, configs[name], needed) for name in LINE if name in needed)
 
 
@@ -216,6 +218,23 @@ def _with_faces(detector: str) -> dict[str, Any]:
     """The option that makes a detector look for faces; none if it always does."""
     options = {f.name for f in fields(detectors.module(detector).Config)}
     return {"faces": True} if "faces" in options else {}
+
+
+def _check_detector(
+    configs: Mapping[str, Any], needed: Collection[str], wanted: Sequence[str]
+) -> None:
+    """Refuses a detector without the keypoints that are asked for, before anything runs."""
+    users = {"skeleton": {"skeleton"} & {*wanted}, "face_landmarks": OF_FACES & {*wanted}}
+    if "segment" in needed and configs["segment"].source == "hands":
+        users["skeleton"].add("segment.source = 'hands'")
+    name = configs["detect"].detector
+    gives = getattr(detectors.module(name), "FIELDS", tuple(users))
+    for field in users:
+        if users[field] and field not in gives:
+            raise UsageError(
+                f"detector {name} gives {', '.join(gives)} and no {field},"
+                f" which {', '.join(sorted(users[field]))} needs: use another detector"
+            )
 
 
 def _node(name: str, config: Any, needed: set[str]) -> Node:
