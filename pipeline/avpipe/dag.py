@@ -96,18 +96,17 @@ class Node:
             given["start_seconds"] = repr(recording.start_seconds)
             given["stop_seconds"] = repr(recording.stop_seconds)
         given |= {name: recording.extra.get(name, "") for name in self.columns}
-        return given | (self._outside(self.config, recording) if self._outside else {})
+        return given | (self._outside(recording) if self._outside else {})
 
     @cached_property
     def _is_given(self) -> bool:
         return getattr(self.config, "source", None) == "given"
 
     @cached_property
-    def _outside(self) -> Callable[[Any, Recording], dict[str, Any]] | None:
-        outside: Callable[[Any, Recording], dict[str, Any]] | None = getattr(
-            stages.load(self.name), "outside", None
-        )
-        return outside
+    def _outside(self) -> Callable[[Recording], dict[str, Any]] | None:
+        hook = getattr(stages.load(self.name), "outside", None)
+        digests: Callable[[Recording], dict[str, Any]] | None = hook(self.config) if hook else None
+        return digests
 
     @cached_property
     def _is_plain(self) -> bool:
