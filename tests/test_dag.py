@@ -50,7 +50,7 @@ def test_fields_decide_which_stages_there_are() -> None:
         ({"segment": {"max_gap": 6}}, {"segment"}),
         ({"audio": {"sample_rate": 8000}}, {"audio", "segment"}),
         ({"video": {"crf": 20}}, {"video"}),
-        ({"detect": {"options": {"min_detection_confidence": 0.6}}}, {"detect"}),
+        ({"detect": {"detector": "plugins.toy", "options": {"weights": "b"}}}, {"detect"}),
         ({"detect": {"device": "cpu"}}, set()),
         ({"download": {"rate_limit_bytes": 1000}}, set()),
         ({"video": {"timeout_seconds": 9.0}}, set()),
@@ -116,6 +116,9 @@ def test_the_time_grid_is_one_for_the_dataset() -> None:
 
 
 def test_a_detector_that_cannot_use_a_gpu_is_run_by_cpu_workers() -> None:
-    pools = {n.name: n.pool for n in line(DEMO)}
-    assert pools["download"] == "net"
-    assert pools["detect"] == "cpu"
+    def pool(**detect: object) -> str:
+        return next(n.pool for n in line(DEMO, settings={"detect": detect}) if n.name == "detect")
+
+    assert pool(detector="mediapipe") == "gpu"
+    assert pool(detector="mediapipe", device="cpu") == "cpu"
+    assert pool(detector="plugins.toy") == "cpu"

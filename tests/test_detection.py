@@ -94,6 +94,18 @@ def test_what_it_cannot_do_is_said_before_anything_is_done(clip, tmp_path, chang
         detect_file(tmp_path, tmp_path / "out", **TOY)
 
 
+@pytest.mark.parametrize("setting", ["threshold", "=3", ""])
+def test_a_setting_is_an_option_and_a_value(clip, setting, capsys):
+    assert cli.run(["detect", str(clip), "--detector", "plugins.toy", "--set", setting]) == 2
+    assert "option=value" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made_is_said(clip, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot be made"):
+        detect_file(clip, tmp_path / "file" / "out", **TOY)
+
+
 def test_the_command_says_what_it_found(clip, tmp_path, capsys):
     arguments = ["detect", str(clip), "--out", str(tmp_path), "--detector", "plugins.toy"]
     arguments += ["--set", "threshold=2.0", "--no-overlay", "--format", "json"]

@@ -14,7 +14,7 @@ from avpipe.walk import Task, Walk
 
 
 def task(key: str, depth: int = 0, pool: Pool = "cpu", reason: str = "new") -> Task:
-    node = Node("video", ("download",), pool, None, {}, "")
+    node = Node("video", ("download",), pool, None, {})
     return Task(Walk(Recording("a", "b")), node, Step(Status.RUN, key, reason=reason), depth)
 
 
@@ -54,13 +54,33 @@ def test_a_task_for_later_waits_for_its_time() -> None:
     assert started(queue, {"cpu": 1}, now=10.0) == ["a"]
 
 
+def test_a_slot_has_a_task_in_waiting_while_tasks_are_short_and_many() -> None:
+    queue = Queue()
+    for i in range(8):
+        queue.put(task(str(i)))
+    flying = list(queue.start({"cpu": 2}, 0.0, lambda _: True))
+    assert len(flying) == 4
+    for item in flying:
+        queue.landed(*item, 1000.0)
+    assert len(started(queue, {"cpu": 2})) == 2  # long ones: nothing waits behind them
+
+
+def test_the_last_tasks_do_not_wait_behind_others() -> None:
+    queue = Queue()
+    for i in range(2):
+        queue.put(task(str(i)))
+    assert len(started(queue, {"cpu": 2})) == 2
+    queue.put(task("last"))
+    assert started(queue, {"cpu": 2}) == []
+
+
 def test_the_second_task_for_an_artifact_waits_for_the_first() -> None:
     queue = Queue()
     first, second = task("same"), task("same")
     queue.put(first)
     queue.put(second)
     assert started(queue, {"cpu": 9}) == ["same"]
-    assert queue.landed(first, "cpu") == [second]
+    assert queue.landed(first, "cpu", 1.0) == [second]
     assert queue.in_flight == 0
     queue.put(second)
     assert started(queue, {"cpu": 9}) == ["same"]
@@ -71,16 +91,17 @@ def test_the_second_task_for_an_artifact_waits_for_the_first() -> None:
 def test_slots_are_never_exceeded_and_every_task_gets_through(
     items: list[tuple[int, Pool]],
 ) -> None:
-    queue, slots = Queue(), {"cpu": 2, "net": 1}
+    queue = Queue()
+    slots: dict[Pool, int] = {"cpu": 2, "net": 1}
     for i, (depth, pool) in enumerate(items):
         queue.put(task(str(i), depth, pool))
     flying: list[tuple[Task, Pool]] = []
     done = 0
     while done < len(items):
-        flying += queue.start(slots, 0.0, lambda _: True)  # type: ignore[arg-type]
+        flying += queue.start(slots, 0.0, lambda _: True)
         for place, size in slots.items():
-            assert sum(p == place for _, p in flying) <= size
+            assert sum(p == place for _, p in flying) <= (size if place == "net" else 2 * size)
         assert queue.in_flight == len(flying) > 0
-        queue.landed(*flying.pop(0))
+        queue.landed(*flying.pop(0), 9.0)
         done += 1
     assert not list(queue.waiting())

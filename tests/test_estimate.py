@@ -9,9 +9,9 @@ from avpipe.ledger import Rate
 from avpipe.plan import StageCount
 
 NODES = (
-    Node("download", (), "net", None, {}, ""),
-    Node("video", ("download",), "cpu", None, {}, ""),
-    Node("detect", ("video",), "gpu", None, {}, ""),
+    Node("download", (), "net", None, {}),
+    Node("video", ("download",), "cpu", None, {}),
+    Node("detect", ("video",), "gpu", None, {}),
 )
 PROFILE = Profile("test", pools={"net": 4, "cpu": 2, "gpu": 0})
 YOUTUBE = ["https://www.youtube.com/watch?v=a"]

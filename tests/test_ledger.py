@@ -22,7 +22,7 @@ def path(tmp_path: Path) -> Path:
 def test_what_is_reached_is_current_with_its_digest_and_identity(path: Path) -> None:
     with Ledger(path, write=True) as ledger:
         ledger.done(ARTIFACT, {"stage": "video", "version": 1}, {"download": "d"}, {"frames": 3})
-        ledger.reached("a", "video", "key1")
+        ledger.reached("a", "video", "key1", "digest1")
         ledger.reached("b", "video", "unknown")
     with Ledger(path) as ledger:
         assert ledger.current() == {
@@ -59,9 +59,18 @@ def test_every_attempt_is_logged(path: Path) -> None:
 
 def test_summaries_of_complete_recordings_come_back(path: Path) -> None:
     with Ledger(path, write=True) as ledger:
-        ledger.completed("a", {"keys": {"video": "k"}})
-        ledger.completed("a", {"keys": {"video": "l"}})
+        ledger.completed("a", {"keys": {"video": "k"}}, "first")
+        ledger.completed("a", {"keys": {"video": "l"}}, "second")
         assert ledger.complete() == {"a": {"keys": {"video": "l"}}}
+        assert ledger.signatures() == {"a": "second"}
+
+
+def test_a_fact_about_the_dataset_is_remembered(path: Path) -> None:
+    with Ledger(path, write=True) as ledger:
+        assert ledger.remembered("packed") == {}
+        ledger.remember("packed", {"fingerprint": "x"})
+        ledger.remember("packed", {"fingerprint": "y"})
+        assert ledger.remembered("packed") == {"fingerprint": "y"}
 
 
 def test_it_can_be_read_while_a_build_writes_it(path: Path) -> None:

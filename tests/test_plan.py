@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from avpipe.dag import Node
 from avpipe.ledger import Failure, Ledger
 from avpipe.plan import Planner, StageCount, Status, Step, explain
-from avpipe.store import Artifact, Store, canonical
+from avpipe.store import Artifact, Store
 from avpipe.types import Recording
 
 A = Recording("a", "violin")
@@ -20,7 +20,7 @@ SOURCES = {"a": "http://here/a"}
 
 def node(name: str, *needs: str, version: int = 1) -> Node:
     identity = {"stage": name} | ({"version": version} if needs else {})
-    return Node(name, needs, "cpu", None, identity, canonical(identity)[1:])
+    return Node(name, needs, "cpu", None, identity)
 
 
 def line(**versions: int) -> tuple[Node, ...]:
@@ -62,7 +62,7 @@ def make(store: Store, ledger: Ledger | None, content: str = "", until: str = "d
         plan.published(artifact, A)
         if ledger is not None:
             ledger.done(artifact, made.identity, inputs, {})
-            ledger.reached("a", made.name, step.key)
+            ledger.reached("a", made.name, step.key, artifact.digest)
         if made.name == until:
             return
 

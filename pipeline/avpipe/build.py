@@ -6,15 +6,13 @@ the shards with what they were last completed with.
 
 import signal
 import threading
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from avpipe import packing
 from avpipe.cluster import Profile, read_profile
 from avpipe.dag import LINE, Node, Settings, limits, line, with_grid
 from avpipe.errors import DatasetError, Interrupted, UsageError, is_full
@@ -27,8 +25,8 @@ from avpipe.lists.locking import Comparison, Lock, compare
 from avpipe.lock import exclusive
 from avpipe.manifest import Manifest, locate
 from avpipe.manifest.model import Keep
-from avpipe.packing import Summary
 from avpipe.plan import Planner, StageCount, Status
+from avpipe.publication import Publication
 from avpipe.run import DRAIN_SECONDS, Observer, Run, Stop, Unwatched
 from avpipe.server import serve
 from avpipe.store import Store
@@ -131,10 +129,15 @@ class Request:
             recordings = tuple(r for r in recordings if r.id in set(self.ids))
         return recordings[: self.limit]
 
-    def locators(self, server: str = _SERVED) -> dict[str, str]:
-        """recording id -> where it is downloaded from."""
+    @cached_property
+    def locators(self) -> Mapping[str, str]:
+        """recording id -> where it is downloaded from.
+
+        Raises:
+            UsageError: there is no source, or it is not one.
+        """
         return {
-            r.id: locate(self.manifest, r, self.source, server=server)
+            r.id: locate(self.manifest, r, self.source, server=_SERVED)
             for r in self.manifest.recordings
         }
 
@@ -145,7 +148,7 @@ class Request:
             self.nodes(),
             self.store,
             ledger,
-            self.locators(),
+            self.locators,
             retry_failed=self.retry_failed,
             freeze=self._frozen(),
         )
@@ -226,7 +229,7 @@ def estimate(request: Request, report: Report, profile: Profile, cpu_workers: in
     if path.exists():
         with Ledger(path) as ledger:
             rates = ledger.rates()
-    locators = request.locators()
+    locators = request.locators
     wanted = [locators[recording.id] for recording in request.selected()]
     return from_rates(request.nodes(), report.stages, rates, wanted, profile, cpu_workers)
 
@@ -250,14 +253,14 @@ def build(
     request = _restricted(request)
     selected = request.selected()
     request.nodes()
-    request.locators()  # a wrong source is told before anything starts
+    _ = request.locators  # a wrong source is told before anything starts
     with exclusive(request.out), Ledger(request.out / FILE, write=True) as ledger:
         request.store.sweep()
         with _interruptible(observer) as stop, _server(request.manifest) as server:
             run = Run(
                 request.planner(ledger),
                 ledger,
-                request.locators(server),
+                _served(request, server),
                 replace(profile, limits=profile.limits.within(request.limits)),
                 cpu_workers=cpu_workers,
                 observer=observer,
@@ -313,20 +316,19 @@ def _restricted(request: Request) -> Request:
 
 def _publish(request: Request, ledger: Ledger, result: Result, report: Report, stop: Stop) -> None:
     """Packs every complete recording; fills the report."""
-    from avpipe.shards import pack
-
-    summaries = _summaries(request, ledger, result)
-    packing.check_grid(request.dataset, summaries)
-    wanted = request.fields or request.manifest.fields
-    members = [
-        packing.member(request.store, recording, wanted, summaries[recording.id])
-        for recording in request.manifest.recordings
-        if recording.id in summaries and summaries[recording.id].segments
-    ]
-    facts = packing.dataset_facts(request.dataset, wanted, summaries.values())
+    _refuse_reuploads(request, ledger, result, report)
+    everyone = {recording.id for recording in request.manifest.recordings}
+    publication = Publication(
+        request.out,
+        request.dataset,
+        tuple(request.fields or request.manifest.fields),
+        result.complete,
+        frozenset(everyone - {recording.id for recording in request.selected()}),
+    )
     try:
-        write = partial(packing.write_until, lambda: stop.draining)
-        packed = pack(request.out, facts, members, compact=request.compact, run=write)
+        published = publication.publish(
+            ledger, compact=request.compact, stopped=lambda: stop.draining
+        )
     except Interrupted as error:
         report.stopped = str(error)
         return
@@ -335,42 +337,45 @@ def _publish(request: Request, ledger: Ledger, result: Result, report: Report, s
             raise
         report.stopped = str(error)
         return
-    report.stages = {
-        **report.stages,
-        "pack": StageCount(run=len(packed.written), reuse=len(packed.reused)),
-    }
-    report.segments = sum(len(m.segments) for m in members)
-    frames = sum(len(segment) for m in members for segment in m.segments)
-    report.hours = frames / request.dataset.fps / 3600
-    report.empty = Counter(s.reason or "unknown" for s in summaries.values() if not s.segments)
+    pack = StageCount(run=published.written, reuse=published.reused)
+    report.stages = {**report.stages, "pack": pack}
+    report.segments, report.empty = published.segments, published.empty
+    report.hours = published.frames / request.dataset.fps / 3600
     report.packed = True
     for stage in RELEASED[request.keep or request.manifest.keep]:
-        for summary in summaries.values():
-            if stage in summary.keys and not request.store.is_released(stage, summary.keys[stage]):
-                request.store.release(stage, summary.keys[stage])
+        for complete in result.complete.values():
+            key = complete.keys.get(stage)
+            if key is not None and not request.store.is_released(stage, key):
+                request.store.release(stage, key)
 
 
-def _summaries(request: Request, ledger: Ledger, result: Result) -> dict[str, Summary]:
-    """recording -> what it contributes: from this run, or from the last one that completed it."""
-    known, store = ledger.complete(), request.store
-    grid = request.dataset.fps, request.dataset.sample_rate
-    found: dict[str, Summary] = {}
-    for recording, complete in result.complete.items():
-        before = known.get(recording)
-        if before is None or not complete.is_described_by(before):
-            tool = packing.detector(ledger, complete.keys)
-            summary = packing.summarise(store, complete, grid, tool)
-            ledger.completed(recording, summary.as_json())
-        else:
-            summary = Summary.from_json(before)
-        found[recording] = summary
-    selected = {r.id for r in request.selected()}
-    there = {stage: store.keys(stage) for stage in LINE}
-    for name in {r.id for r in request.manifest.recordings} - selected:
-        before = known.get(name)
-        if before and all(key in there[stage] for stage, key in before["keys"].items()):
-            found[name] = Summary.from_json(before)
-    return found
+def _refuse_reuploads(request: Request, ledger: Ledger, result: Result, report: Report) -> None:
+    """Takes out what sounds like a recording that was removed on request, where that is new."""
+    gone = removed.read(request.out).prints
+    if not gone:
+        return
+    from avpipe.lists.sound import reuploads
+
+    known = {r: summary["keys"].get("audio") for r, summary in ledger.complete().items()}
+    keys = {r: c.keys["audio"] for r, c in result.complete.items() if "audio" in c.keys}
+    new = {r: key for r, key in keys.items() if known.get(r) != key}
+    failures = list(report.failures)
+    for recording, original in reuploads(request.store, new, gone).items():
+        del result.complete[recording]
+        text = f"it sounds like {original}, which was removed on request"
+        failure = Failure(recording, "audio", new[recording], None, "removed", text, True, 1)
+        failures.append(failure)
+    report.failures = failures
+
+
+def _served(request: Request, server: str) -> Mapping[str, str]:
+    """Where recordings are downloaded from while the loopback server runs."""
+    if server == _SERVED:
+        return request.locators
+    return {
+        name: server + locator.removeprefix(_SERVED) if locator.startswith(_SERVED) else locator
+        for name, locator in request.locators.items()
+    }
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from avpipe.config import configure
 from avpipe.device import cpu_count, visible_gpus
-from avpipe.errors import FailureClass, UsageError
+from avpipe.errors import AvpipeError, FailureClass, UsageError
 from avpipe.limits import TaskLimits
 from avpipe.pacing import PaceConfig
 from avpipe.resources import folder
@@ -130,6 +130,8 @@ class Pools:
             self.slots = {p: min(sizes[p], n) for p, n in needs.items() if sizes[p]}
             self._cluster = _start(self.slots)
             self._client = Client(self._cluster, set_as_default=False)
+            # by default up to 10 ms pass before an order leaves
+            self._client.scheduler_comm.interval = 0.001
         else:
             try:
                 self._client = Client(profile.address, timeout=10, set_as_default=False)
@@ -158,14 +160,12 @@ class Pools:
         """Sends an order to a worker of the pool; `results` gets (tag, outcome)."""
         from avpipe.worker import perform
 
+        key = f"{order.stage}-{order.key}-{next(self._tickets)}-{self._client.id}"
+        marker = order.root / "tmp" / f"at-work-{key}"
         future = self._client.submit(
-            perform,
-            order,
-            pure=False,
-            resources={pool: 1},
-            key=f"{order.stage}-{order.key}-{next(self._tickets)}-{self._client.id}",
+            perform, order, marker, pure=False, resources={pool: 1}, key=key
         )
-        future.add_done_callback(lambda f: self.results.put((tag, _outcome(f))))
+        future.add_done_callback(lambda f: self.results.put((tag, _outcome(f, marker))))
 
     def close(self) -> None:
         """Ends the workers that were started here, and what they are doing."""
@@ -220,11 +220,14 @@ def _start(slots: Mapping[Pool, int]) -> Any:
                     "plugins": [LocalWorker()],
                 },
             }
-    return SpecCluster(
-        workers=workers,
-        scheduler={"cls": Scheduler, "options": {**here, "port": 0}},
-        silence_logs=logging.CRITICAL,
-    )
+    try:
+        return SpecCluster(
+            workers=workers,
+            scheduler={"cls": Scheduler, "options": {**here, "port": 0}},
+            silence_logs=logging.CRITICAL,
+        )
+    except (RuntimeError, OSError, TimeoutError) as error:
+        raise AvpipeError(f"the workers do not start: {error.__cause__ or error}") from error
 
 
 def _offered(client: Any) -> dict[Pool, int]:
@@ -236,8 +239,8 @@ def _offered(client: Any) -> dict[Pool, int]:
     }
 
 
-def _outcome(future: Any) -> Outcome:
-    """The outcome of a future, whatever became of it. An empty one: the order was not done."""
+def _outcome(future: Any, marker: Path) -> Outcome:
+    """The outcome of a future, whatever became of it. An empty one: no more orders can be done."""
     from distributed import KilledWorker
 
     try:
@@ -248,5 +251,8 @@ def _outcome(future: Any) -> Outcome:
     except (CancelledError, TimeoutError, OSError):
         return Outcome(message="the connection to the Dask scheduler was lost")
     if isinstance(error, KilledWorker):
+        if not marker.exists():
+            return Outcome(undone=True)
+        marker.unlink(missing_ok=True)
         return Outcome(failure=FailureClass.CRASHED, message="its worker died", died=True)
     return Outcome(message=f"a worker cannot work: {type(error).__name__}: {error}", stop=True)

@@ -10,8 +10,9 @@
 for one dataset: which stages its fields need, with which parameters, programs and models.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 from avpipe import detectors, stages
@@ -65,17 +66,24 @@ class Node:
     config: Any
     identity: Mapping[str, Any]
     """Stage, version, parameters and tool: what a key holds beside the inputs."""
-    _suffix: str
+    columns: tuple[str, ...] = ()
+    """Further columns of the manifest that shape its output."""
 
-    def key(self, recording: Recording, dataset: str, inputs: Mapping[str, str]) -> str:
-        """The key of this stage's artifact for a recording.
+    def key(self, recording: Recording, dataset: str, digests: Mapping[str, str]) -> str:
+        """The key of this stage's artifact for a recording: of the canonical JSON of its identity
+        and inputs.
 
         Args:
             recording: the recording.
             dataset: name of the dataset; only a source's key holds it.
-            inputs: stage -> content digest of its artifact.
+            digests: stage -> content digest of its artifact.
         """
-        return sha256_text(self._text(recording, dataset, inputs))
+        if self._is_plain:
+            # most keys are made of digests alone: the text around them is made once
+            text = self._template % tuple(digests[name] for name in sorted(self.needs))
+        else:
+            text = canonical({"inputs": self.inputs(recording, dataset, digests), **self.identity})
+        return sha256_text(text)
 
     def inputs(
         self, recording: Recording, dataset: str, digests: Mapping[str, str]
@@ -84,18 +92,32 @@ class Node:
         if not self.needs:
             return {"dataset": dataset, "id": recording.id}
         given = {name: digests[name] for name in self.needs}
-        if getattr(self.config, "source", None) == "given":
+        if self._is_given:
             given["start_seconds"] = repr(recording.start_seconds)
             given["stop_seconds"] = repr(recording.stop_seconds)
-        stage = stages.load(self.name)
-        columns = getattr(stage, "COLUMNS", ())
-        given |= {name: recording.extra.get(name, "") for name in columns}
-        outside = getattr(stage, "outside", None)
-        return given | (outside(self.config, recording) if outside is not None else {})
+        given |= {name: recording.extra.get(name, "") for name in self.columns}
+        return given | (self._outside(self.config, recording) if self._outside else {})
 
-    def _text(self, recording: Recording, dataset: str, digests: Mapping[str, str]) -> str:
-        # canonical JSON of {"inputs": ..., **identity}, its constant part spelled once
-        return f'{{"inputs":{canonical(self.inputs(recording, dataset, digests))},{self._suffix}'
+    @cached_property
+    def _is_given(self) -> bool:
+        return getattr(self.config, "source", None) == "given"
+
+    @cached_property
+    def _outside(self) -> Callable[[Any, Recording], dict[str, Any]] | None:
+        outside: Callable[[Any, Recording], dict[str, Any]] | None = getattr(
+            stages.load(self.name), "outside", None
+        )
+        return outside
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        return bool(self.needs) and not (self._is_given or self.columns or self._outside)
+
+    @cached_property
+    def _template(self) -> str:
+        inputs = dict.fromkeys(self.needs, "\0")
+        text = canonical({"inputs": inputs, **self.identity})
+        return text.replace("%", "%%").replace("\\u0000", "%s")
 
 
 def line(
@@ -208,4 +230,4 @@ def _node(name: str, config: Any, needed: set[str]) -> Node:
         }
     uses_gpu = getattr(stage, "uses_gpu", None)
     pool: Pool = "cpu" if uses_gpu is not None and not uses_gpu(config) else stage.POOL
-    return Node(name, needs, pool, config, identity, canonical(identity)[1:])
+    return Node(name, needs, pool, config, identity, tuple(getattr(stage, "COLUMNS", ())))

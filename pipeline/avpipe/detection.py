@@ -17,7 +17,7 @@ from avpipe.fetch.folder import link
 from avpipe.keypoints import exchange, files
 from avpipe.media import scan
 from avpipe.report.overlay_video import write_overlay
-from avpipe.shards.publish import published
+from avpipe.shards.publish import make_folder, published
 from avpipe.types import Recording
 
 SOUND_RATE = 44100
@@ -84,7 +84,7 @@ def detect_file(
     if detector is not None:
         of_detect["detector"] = detector
     config = configure(stages.load("detect").Config, of_detect, "detect")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with tempfile.TemporaryDirectory(dir=out, prefix=".detect-") as place:
         work = _Work(video, Path(place))
         try:

@@ -1,8 +1,9 @@
 """Which task goes to which pool next.
 
 Tasks of later stages go first, so that recordings finish; those that failed in an earlier build go
-last. A pool gets one task per slot and no more, and an artifact is made once, even if two
-recordings with the same bytes ask for it.
+last. A pool gets one task per slot; while tasks are short and many, one more that waits at the
+worker, so that it is not idle while the outcome of one and the order for the next are under way.
+An artifact is made once, even if two recordings with the same bytes ask for it.
 """
 
 import heapq
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 
 from avpipe.stages import Pool
 from avpipe.walk import Task
+
+_SHORT_SECONDS = 5.0
 
 
 @dataclass
@@ -23,6 +26,10 @@ class Queue:
     _claims: dict[tuple[str, str], list[Task]] = field(default_factory=dict)
     """Artifact that a task of the queue makes -> further tasks that want it."""
     _in_flight: dict[Pool, int] = field(default_factory=dict)
+    _seconds: dict[Pool, float] = field(
+        default_factory=lambda: {"net": _SHORT_SECONDS, "cpu": 0.0, "gpu": _SHORT_SECONDS}
+    )
+    """How long tasks take of late."""
     _tickets: Iterator[int] = field(default_factory=itertools.count)
 
     def put(self, task: Task) -> None:
@@ -49,15 +56,28 @@ class Queue:
             self._push(heapq.heappop(self._later)[2])
         for pool, ready in self._ready.items():
             place: Pool = pool if slots.get(pool) else "cpu"
-            while ready and self._in_flight.get(place, 0) < slots.get(place, 0):
+            while ready and self._in_flight.get(place, 0) < self._room(place, slots, len(ready)):
                 if not may_start(ready[0][2]):
                     break
                 self._in_flight[place] = self._in_flight.get(place, 0) + 1
                 yield heapq.heappop(ready)[2], place
 
-    def landed(self, task: Task, place: Pool) -> list[Task]:
-        """The task is no longer in flight; returns those that wanted the same artifact."""
+    def _room(self, place: Pool, slots: Mapping[Pool, int], ready: int) -> int:
+        """Tasks that may be in flight; what waits behind a long task would wait long."""
+        size = slots.get(place, 0)
+        ahead = place != "net" and ready > size and self._seconds[place] < _SHORT_SECONDS
+        return 2 * size if ahead else size
+
+    def landed(self, task: Task, place: Pool, seconds: float) -> list[Task]:
+        """The task is no longer in flight; returns those that wanted the same artifact.
+
+        Args:
+            task: as `start` gave it.
+            place: its pool.
+            seconds: how long it was at work.
+        """
         self._in_flight[place] -= 1
+        self._seconds[place] += 0.1 * (seconds - self._seconds[place])
         return self._claims.pop(task.artifact)
 
     @property

@@ -121,6 +121,8 @@ def _compute() -> Iterator[Finding]:
 def _detectors() -> Iterator[Finding]:
     for name in detectors.names():
         module = detectors.module(name)
+        if not hasattr(module, "create"):
+            continue  # an importer needs files of the user's, nothing of this machine
         try:
             identity = module.identity(module.Config())
         except AvpipeError as error:

@@ -29,10 +29,12 @@ CREATE TABLE artifact (
   identity INTEGER NOT NULL, inputs TEXT NOT NULL, facts TEXT NOT NULL,
   PRIMARY KEY (stage, key)) WITHOUT ROWID;
 CREATE TABLE current (
-  recording TEXT, stage TEXT, key TEXT NOT NULL,
+  recording TEXT, stage TEXT, key TEXT NOT NULL, digest TEXT,
   PRIMARY KEY (recording, stage)) WITHOUT ROWID;
 CREATE TABLE complete (
-  recording TEXT PRIMARY KEY, summary TEXT NOT NULL) WITHOUT ROWID;
+  recording TEXT PRIMARY KEY, signature TEXT NOT NULL, summary TEXT NOT NULL);
+CREATE TABLE memory (
+  name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE failure (
   recording TEXT, stage TEXT, key TEXT NOT NULL, source TEXT, class TEXT NOT NULL,
   message TEXT NOT NULL, permanent INTEGER NOT NULL, attempts INTEGER NOT NULL,
@@ -189,18 +191,43 @@ class Ledger:
             ),
         )
 
-    def reached(self, recording: str, stage: str, key: str) -> None:
-        """The recording has this artifact at this stage now; an earlier failure there is over."""
-        self._db.execute("INSERT OR REPLACE INTO current VALUES (?, ?, ?)", (recording, stage, key))
+    def reached(self, recording: str, stage: str, key: str, digest: str | None = None) -> None:
+        """The recording has this artifact at this stage now; an earlier failure there is over.
+
+        Args:
+            recording: id.
+            stage: name.
+            key: of the artifact.
+            digest: its content digest, if it is known.
+        """
+        self._db.execute(
+            "INSERT OR REPLACE INTO current VALUES (?, ?, ?, ?)", (recording, stage, key, digest)
+        )
         self._db.execute(
             "DELETE FROM failure WHERE recording = ? AND stage = ?", (recording, stage)
         )
 
-    def completed(self, recording: str, summary: Mapping[str, Any]) -> None:
-        """All stages of the recording are done; `summary` is what it contributes to the shards."""
+    def completed(self, recording: str, summary: Mapping[str, Any], signature: str = "") -> None:
+        """All stages of the recording are done.
+
+        Args:
+            recording: id.
+            summary: what it contributes to the shards.
+            signature: of its artifacts, by which the next build sees whether they are the same.
+        """
         self._db.execute(
-            "INSERT OR REPLACE INTO complete VALUES (?, ?)", (recording, canonical(summary))
+            "INSERT OR REPLACE INTO complete VALUES (?, ?, ?)",
+            (recording, signature, canonical(summary)),
         )
+
+    def remember(self, name: str, value: Mapping[str, Any]) -> None:
+        """Keeps a fact about the dataset as a whole."""
+        self._db.execute("INSERT OR REPLACE INTO memory VALUES (?, ?)", (name, canonical(value)))
+
+    def remembered(self, name: str) -> dict[str, Any]:
+        """A fact that was kept; empty if there is none."""
+        row = self._db.execute("SELECT value FROM memory WHERE name = ?", (name,)).fetchone()
+        return {} if row is None else dict(json.loads(row[0]))
 
     def failed(self, failure: Failure) -> None:
         """Notes the failure that stands for the recording at the stage."""
@@ -244,18 +271,27 @@ class Ledger:
         )
 
     def current(self) -> dict[str, dict[str, tuple[str, str | None]]]:
-        """recording -> stage -> (key, digest); digest None where the artifact is not known."""
+        """recording -> stage -> (key, digest); digest None where it is not known."""
         found: dict[str, dict[str, tuple[str, str | None]]] = {}
-        for recording, stage, key, digest in self._db.execute(
-            "SELECT c.recording, c.stage, c.key, a.digest FROM current c"
-            " LEFT JOIN artifact a ON a.stage = c.stage AND a.key = c.key"
-        ):
-            found.setdefault(recording, {})[stage] = (key, digest)
+        steps: dict[str, tuple[str, str | None]] = {}
+        last = None
+        stages: dict[str, str] = {}  # one string a stage, not one a row
+        rows = self._db.execute("SELECT * FROM current ORDER BY recording, stage")
+        for recording, stage, key, digest in rows:
+            if recording != last:
+                last, steps = recording, {}
+                found[recording] = steps
+            steps[stages.setdefault(stage, stage)] = (key, digest)
         return found
 
     def complete(self) -> dict[str, dict[str, Any]]:
         """recording -> its summary of the last time all its stages were done."""
-        return {r: json.loads(text) for r, text in self._db.execute("SELECT * FROM complete")}
+        rows = self._db.execute("SELECT recording, summary FROM complete")
+        return {recording: json.loads(text) for recording, text in rows}
+
+    def signatures(self) -> dict[str, str]:
+        """recording -> signature of its artifacts of the last time all its stages were done."""
+        return dict(self._db.execute("SELECT recording, signature FROM complete"))
 
     def digest(self, stage: str, key: str) -> str | None:
         """Content digest of an artifact, None if it is not known."""

@@ -119,7 +119,8 @@ def _reconcile(path: Path, store: Store) -> None:
         known, there = set(ledger.known()), set(store.artifacts())
         ledger.forget_artifacts(known - there)
         for stage, key in sorted(there - known):
-            ledger.reached(restore(ledger, store, stage, key), stage, key)
+            recording = restore(ledger, store, stage, key)
+            ledger.reached(recording, stage, key, ledger.digest(stage, key))
 
 
 def _rebuild(out: Path, store: Store) -> None:
@@ -127,8 +128,8 @@ def _rebuild(out: Path, store: Store) -> None:
     new.unlink(missing_ok=True)
     _reconcile(new, store)
     with Ledger(new, write=True) as ledger, suppress(DatasetError):
-        for recording, summary in packing.published(out, store, ledger):
-            ledger.completed(recording, summary.as_json())
+        for recording, signature, summary in packing.published(out, store, ledger):
+            ledger.completed(recording, summary.as_json(), signature)
     (out / f"{FILE}-journal").unlink(missing_ok=True)
     new.replace(out / FILE)
 

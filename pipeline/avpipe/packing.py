@@ -110,9 +110,8 @@ def summarise(
     )
 
 
-def published(out: Path, store: Store, ledger: Ledger) -> Iterator[tuple[str, Summary]]:
-    """Recording -> what it contributed to the shards that are published, if its artifacts are
-    still there.
+def published(out: Path, store: Store, ledger: Ledger) -> Iterator[tuple[str, str, Summary]]:
+    """Recordings in the published shards whose artifacts are still there: id, signature, summary.
 
     Raises:
         DatasetError: the index or `MANIFEST.json` cannot be read.
@@ -125,7 +124,8 @@ def published(out: Path, store: Store, ledger: Ledger) -> Iterator[tuple[str, Su
         digests = {stage: ledger.digest(stage, key) for stage, key in keys.items()}
         if all(digests.values()):
             complete = Complete(keys, {s: d for s, d in digests.items() if d}, ())
-            yield recording, summarise(store, complete, grid, detector(ledger, keys))
+            summary = summarise(store, complete, grid, detector(ledger, keys))
+            yield recording, complete.signature(grid), summary
 
 
 def write_until(

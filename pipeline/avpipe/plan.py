@@ -229,7 +229,7 @@ class Planner:
         if self._ledger is not None:
             if self._ledger.digest(node.name, step.key) is None:
                 restore(self._ledger, self.store, node.name, step.key)
-            self._ledger.reached(recording.id, node.name, step.key)
+            self._ledger.reached(recording.id, node.name, step.key, step.digest)
 
     def _digest(self, recording: Recording, node: Node, key: str) -> str:
         known = self._current.get(recording.id, {}).get(node.name)

@@ -235,12 +235,15 @@ class Run:
                     self._queue.put(task)
 
     def _receive(self, task: Task, place: Pool, outcome: Outcome) -> None:
-        others = self._queue.landed(task, place)
+        others = self._queue.landed(task, place, outcome.seconds)
         task.walk.ordered.discard(task.artifact)
         if outcome.artifact is not None:
             self._succeed(task, outcome)
         elif outcome.failure is not None:
             self._fail(task, outcome, outcome.failure)
+        elif outcome.undone:
+            task.walk.ordered.add(task.artifact)
+            self._queue.put(task)
         else:
             self._end(outcome)
         for other in others:
@@ -264,7 +267,7 @@ class Run:
         history.tries += 1
         inputs = self._planner.inputs(node, walk.recording, walk.digests)
         self._ledger.done(artifact, node.identity, inputs, outcome.facts)
-        self._ledger.reached(walk.recording.id, node.name, artifact.key)
+        self._ledger.reached(walk.recording.id, node.name, artifact.key, artifact.digest)
         self._ledger.log(self._attempt(task, outcome, artifact.bytes), None)
         self._planner.published(artifact, walk.recording)
         self._tell(walk, node, Status.RUN)

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from avpipe.dag import Node
 from avpipe.ledger import Failure
 from avpipe.plan import StageCount, Status, Step
 from avpipe.stages import Pool
+from avpipe.store import sha256_text
 from avpipe.types import Recording
 from avpipe.verdict import History
 
@@ -23,13 +23,10 @@ class Complete:
     stale: tuple[str, ...]
     """Frozen stages whose artifact is not what the line would make now."""
 
-    def is_described_by(self, summary: Mapping[str, Any]) -> bool:
-        """Whether a summary in the ledger is that of these artifacts."""
-        return (summary["keys"], summary["digests"], tuple(summary["stale"])) == (
-            self.keys,
-            self.digests,
-            self.stale,
-        )
+    def signature(self, grid: tuple[float, int]) -> str:
+        """One text for these artifacts on this time grid, another for any others."""
+        artifacts = (f"{name} {key} {self.digests[name]}" for name, key in self.keys.items())
+        return sha256_text("\n".join((*artifacts, *self.stale, str(grid))))
 
 
 @dataclass(slots=True)

@@ -49,6 +49,8 @@ class Outcome:
     """The process that did the work ended, or had to be ended: a crash, a hang, its memory."""
     damaged: tuple[str, ...] = ()
     """Stages whose artifacts are not what was published: they are to be made again."""
+    undone: bool = False
+    """It was not tried: to be ordered again."""
     stop: bool = False
     """Nothing of this build can work (a program or model is missing): end it."""
     retry_after_seconds: float | None = None

@@ -6,6 +6,7 @@ Imported by workers and by `avpipe.cluster` only, since it needs `distributed`.
 import signal
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from distributed import WorkerPlugin, get_worker
@@ -29,10 +30,20 @@ class LocalWorker(WorkerPlugin):
         _child(worker).kill()
 
 
-def perform(order: Order) -> Outcome:
-    """Runs an order in this worker's child process."""
+def perform(order: Order, marker: Path) -> Outcome:
+    """Runs an order in this worker's child process.
+
+    Args:
+        order: what to do.
+        marker: a file that is there while it is being done. A worker may hold another order that
+            waits its turn: when it dies, the marker tells which one was at work.
+    """
     worker = get_worker()
-    return replace(_child(worker).perform(order), worker=str(worker.name))
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+    outcome = _child(worker).perform(order)
+    marker.unlink(missing_ok=True)
+    return replace(outcome, worker=str(worker.name))
 
 
 def _child(worker: Any) -> Child:

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +17,10 @@ from avpipe.lists import removed, uses
 from avpipe.lists.removal import absent, of_channel, remove
 from avpipe.maintenance import verify
 from avpipe.manifest import read_manifest
+from avpipe.media import ffmpeg
 from small_builds import write_manifest
 
+RESOURCES = Path(__file__).parents[1] / "resources"
 Make = Callable[..., Request]
 Run = Callable[..., Report]
 
@@ -68,6 +72,32 @@ def test_the_same_bytes_under_another_name_are_refused(done: Make, run: Run, cli
     (failure,) = report.failures
     assert (failure.recording, failure.failure, failure.permanent) == ("again", "removed", True)
     assert "removed on request" in failure.message
+
+
+def test_what_sounds_the_same_is_not_packed_under_another_name(
+    tiny: Make, run: Run, tmp_path: Path, capsys
+):
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    shutil.copy(RESOURCES / "urmp_vln1.mp4", mirror / "original.mp4")
+    command = [ffmpeg.executable(), "-v", "error", "-ss", "1.3", "-i", mirror / "original.mp4"]
+    command += ["-b:a", "64k", "-af", "volume=-6dB", "-vf", "hflip,scale=64:48"]
+    subprocess.run([*command, "-preset", "ultrafast", mirror / "again.mp4"], check=True)
+    shutil.copy(RESOURCES / "urmp_09_vn_crop.mp4", mirror / "other.mp4")
+    run(tiny(manifest=write_manifest(tmp_path / "one", mirror, ["original", "other"])))
+    remove(tmp_path / "out", ["original"])
+    path = write_manifest(tmp_path / "two", mirror, ["original", "again", "other"])
+    for _ in range(2):
+        report = run(tiny(manifest=path))
+        (failure,) = report.failures
+        assert (failure.recording, failure.failure) == ("again", "removed")
+        assert "sounds like original" in failure.message
+        assert set(avpipe.open_dataset(tmp_path / "out").index["recording"]) == {"other"}
+    out = str(tmp_path / "out")
+    capsys.readouterr()
+    assert cli.run(["overlap", out, out, "--sound", "--json"]) == 0
+    pairs = [(m["a"], m["b"]) for m in json.loads(capsys.readouterr().out)]
+    assert pairs == [("again", "again"), ("other", "other")]
 
 
 def test_a_reupload_in_the_same_dataset_goes_with_it(done: Make, run: Run, clips, tmp_path):

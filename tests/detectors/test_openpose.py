@@ -124,6 +124,12 @@ def test_tiny_and_strided_and_no_frames_are_no_error(binding, models, shape):
     assert one.xy[0, 0, 0] == 110
 
 
+@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 4), (4, 4, 1)])
+def test_grey_and_transparent_frames_are_refused_in_one_line(binding, models, shape):
+    with pytest.raises(UsageError, match=r"^frame 0 is uint8 .*: give \(H, W, 3\) uint8 RGB$"):
+        detectors.create("openpose", model_folder=models).detect([np.zeros(shape, np.uint8)])
+
+
 def test_the_identity_names_version_models_and_parameters(binding, models):
     plain = openpose.identity(Config(model_folder=models))
     assert plain["package"] == "openpose 1.7.0"

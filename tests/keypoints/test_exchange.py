@@ -43,6 +43,13 @@ def test_what_is_written_is_read_to_the_last_bit(tmp_path_factory, frames, seed,
         assert (found.field, found.detector) == ("skeleton", written.detector)
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_long_videos_are_written_in_parts(tmp_path, format):
+    written = person(600)
+    write(tmp_path / f"a.{format}", written, format)
+    np.testing.assert_array_equal(read(tmp_path / f"a.{format}").keypoints.xy, written.keypoints.xy)
+
+
 def test_json_names_the_joints_of_every_frame_and_leaves_out_what_is_not_detected(tmp_path):
     content = person(2)
     write(tmp_path / "a.json", content, "json")

@@ -7,9 +7,12 @@ from avpipe.keypoints.topologies import _mapping, _mirror, names
 COUNTS = {
     "blazepose33": 33,
     "body25": 25,
+    "coco17": 17,
     "coco18": 18,
+    "coco23": 23,
     "face68": 68,
     "face468": 468,
+    "halpe26": 26,
     "hand21": 21,
     "openpose67": 67,
     "openpose137": 137,

@@ -70,11 +70,20 @@ def datasets(json: output.Json = False) -> int:
     return 0
 
 
-def overlap(first: Dataset, second: Dataset, json: output.Json = False) -> int:
+def overlap(
+    first: Dataset,
+    second: Dataset,
+    sound: Annotated[
+        bool, typer.Option("--sound", help="Of built datasets, by sound: finds re-uploads too.")
+    ] = False,
+    json: output.Json = False,
+) -> int:
     """Lists the videos that two datasets share: what trains one must not test the other.
 
-    By id of the video; a re-upload under another id is not found.
+    By id of the video, which does not find a re-upload under another id: --sound does.
     """
+    if sound:
+        return _same_sound(first, second, json)
     from avpipe.manifest import overlap as shared
     from avpipe.manifest import read_manifest
 
@@ -89,6 +98,22 @@ def overlap(first: Dataset, second: Dataset, json: output.Json = False) -> int:
         return 0
     rows = [[s.video, s.first[0].category, s.second[0].category] for s in found]
     output.table(f"{len(found):,} videos in both", ["video", first, second], list(rows))
+    return 0
+
+
+def _same_sound(first: str, second: str, json: bool) -> int:
+    from dataclasses import asdict
+
+    from avpipe.cli import place
+    from avpipe.lists.sound import shared
+
+    found = list(shared(place.find(first), place.find(second)))
+    if json:
+        output.document([asdict(match) for match in found])
+        return 0
+    rows = [[m.a, m.b, m.seconds, m.offset_seconds, m.bit_errors] for m in found]
+    columns = [first, second, "seconds", "offset", "bit errors"]
+    output.table(f"{len(found):,} pairs sound the same", columns, rows)
     return 0
 
 

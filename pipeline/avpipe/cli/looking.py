@@ -8,6 +8,7 @@ import typer
 
 from avpipe.cli import output, place
 from avpipe.cli.datasets import Dataset
+from avpipe.errors import UsageError
 
 if TYPE_CHECKING:
     from avpipe.comparison import Detection, Pair
@@ -46,6 +47,9 @@ def detect(
     from avpipe.cli.build import parse_settings
     from avpipe.detection import detect_file
 
+    for text in setting or []:
+        if not text.partition("=")[1] or text.startswith("="):
+            raise UsageError(f"--set {text}: must be option=value, as in faces=true")
     options = parse_settings([f"detect.{text}" for text in setting or []]).get("detect", {})
     found = detect_file(
         file,
@@ -117,7 +121,6 @@ def compare(
     --until detect. With two files it compares what `avpipe detect` wrote for one video.
     """
     from avpipe import comparison
-    from avpipe.errors import UsageError
 
     first, names = Path(dataset), [name for name in (a, b) if name is not None]
     pairs: Mapping[str, comparison.Pair]
@@ -140,7 +143,6 @@ def compare(
 
 
 def _list_detections(found: "Sequence[Detection]", names: list[str], json: bool) -> int:
-    from avpipe.errors import UsageError
     from avpipe.plan import explain
 
     if names:

@@ -66,7 +66,7 @@ def assign(hands: Sequence[H], wrists: Wrists | None) -> dict[Side, H]:
         return _by_wrist(hands, wrists)
     sides: dict[Side, H] = {}
     for hand in sorted(hands, key=lambda hand: -hand.score):
-        sides.setdefault(hand.label if hand.label not in sides else _other(hand.label), hand)
+        sides.setdefault(hand.label if hand.label not in sides else other_side(hand.label), hand)
     return sides
 
 
@@ -78,9 +78,10 @@ def _by_wrist(hands: Sequence[H], wrists: Wrists) -> dict[Side, H]:
         if nearest not in sides:
             sides[nearest] = hands[index]
         elif distances[index].max() <= WRIST_GATE * wrists.shoulder_width:
-            sides.setdefault(_other(nearest), hands[index])
+            sides.setdefault(other_side(nearest), hands[index])
     return sides
 
 
-def _other(side: Side) -> Side:
+def other_side(side: Side) -> Side:
+    """Right for left and left for right."""
     return "right" if side == "left" else "left"

@@ -32,6 +32,8 @@ from avpipe.keypoints import topology
 from avpipe.types import Float32, Keypoints, Topology
 
 DEVICES = ("cuda", "cpu")
+VERSION = 1
+"""Raised whenever the same frames and parameters would give other keypoints."""
 
 CITATION = """\
 @article{cao2019openpose,
@@ -108,6 +110,7 @@ def identity(config: Config) -> dict[str, Any]:
         "detector": "openpose",
         "package": _version(_binding()),
         "models": {path: sha256(_model(folder / path)) for part in used for path in _MODELS[part]},
+        "version": VERSION,
         "parameters": key_parameters(config),
     }
 

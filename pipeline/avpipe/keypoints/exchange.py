@@ -17,7 +17,7 @@ float32. A csv does not say which detector it is from, nor of which field it is.
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from avpipe.keypoints.topologies import names, topology
 from avpipe.types import Float32, Keypoints, Topology
 
 FORMAT, VERSION = "avpipe-keypoints", 1
+_FRAMES = 256
+"""Frames that are put into words at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,29 +111,23 @@ def _read_h5(path: Path) -> KeypointsFile:
 
 
 def _write_json(path: Path, content: KeypointsFile) -> None:
-    keypoints, layout = content.keypoints, content.keypoints.topology
-    values = _values(keypoints).tolist()
-    frames = [
-        {
-            "frame": t,
-            "seconds": round(t / content.fps, 6),
-            "joints": {
-                layout.joints[k]: values[t][k] for k in np.flatnonzero(keypoints.confidence[t] > 0)
-            },
-        }
-        for t in range(len(keypoints))
-    ]
-    document = {
+    layout = content.keypoints.topology
+    head = {
         **_head(content),
         "fps": content.fps,
         "detector": dict(content.detector),
         "joints": list(layout.joints),
         "bones": [[layout.joints[p], layout.joints[j]] for p, j in layout.bones],
-        "frames": [],
     }
-    text = json.dumps(document, indent=1, ensure_ascii=False)[: -len("[]\n}")]
-    rows = ",\n".join(json.dumps(frame) for frame in frames)  # a line a frame
-    path.write_text(f"{text}[\n{rows}\n]}}\n", encoding="utf-8")
+    text = json.dumps(head, indent=1, ensure_ascii=False).removesuffix("\n}")
+    with path.open("w", encoding="utf-8") as file:
+        file.write(f'{text},\n "frames": [')
+        for start, values in _parts(content.keypoints):
+            for t, frame in enumerate(values.tolist(), start):
+                found = {n: v for n, v in zip(layout.joints, frame, strict=True) if v[2] > 0}
+                row = {"frame": t, "seconds": _seconds(t, content), "joints": found}
+                file.write(f"{',' if t else ''}\n{json.dumps(row)}")  # a line a frame
+        file.write("\n]}\n")
 
 
 def _read_json(path: Path) -> KeypointsFile:
@@ -154,13 +150,15 @@ def _read_json(path: Path) -> KeypointsFile:
 def _write_csv(path: Path, content: KeypointsFile) -> None:
     import pandas as pd
 
-    frames = np.arange(len(content.keypoints))
     columns = _columns(content.keypoints.topology)
-    values = _values(content.keypoints).reshape(len(frames), len(columns))
-    table = pd.DataFrame(values, columns=columns)
-    table.insert(0, "frame", frames)
-    table.insert(1, "seconds", np.round(frames / content.fps, 6))
-    table.to_csv(path, index=False, lineterminator="\n")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(",".join(["frame", "seconds", *columns]) + "\n")
+        for start, values in _parts(content.keypoints):
+            frames = range(start, start + len(values))
+            table = pd.DataFrame(values.reshape(len(values), len(columns)))
+            table.insert(0, "frame", frames)
+            table.insert(1, "seconds", [_seconds(t, content) for t in frames])
+            table.to_csv(file, index=False, header=False, lineterminator="\n")
 
 
 def _read_csv(path: Path) -> KeypointsFile:
@@ -192,11 +190,18 @@ def _check(attributes: Mapping[str, Any]) -> None:
         raise ValueError(f"it is {found}, not {(FORMAT, VERSION)}")
 
 
-def _values(keypoints: Keypoints) -> Any:
-    """(T, K, 3) x, y and confidence, as the shortest decimals that give the same float32."""
-    values = np.concatenate([keypoints.xy, keypoints.confidence[:, :, None]], axis=2)
-    values[keypoints.confidence <= 0] = 0
-    return values.astype(np.float32).astype(str).astype(np.float64)
+def _seconds(frame: int, content: KeypointsFile) -> float:
+    return round(frame / content.fps, 6)
+
+
+def _parts(keypoints: Keypoints) -> Iterator[tuple[int, Any]]:
+    """Some frames at a time, for text takes room: the first one, and (t, K, 3) x, y and confidence
+    as the shortest decimals that give the same float32; all 0 for what is not detected."""
+    for start in range(0, len(keypoints), _FRAMES):
+        part = keypoints[start : start + _FRAMES]
+        values = np.concatenate([part.xy, part.confidence[:, :, None]], axis=2)
+        values[part.confidence <= 0] = 0
+        yield start, values.astype(np.float32).astype(str).astype(np.float64)
 
 
 def _keypoints(values: Float32, layout: Topology) -> Keypoints:

@@ -17,7 +17,7 @@ from typing import Any
 from avpipe.errors import AvpipeError, UsageError
 from avpipe.ledger import FILE as LEDGER
 from avpipe.ledger import Ledger
-from avpipe.lists import uses
+from avpipe.lists import sound, uses
 from avpipe.lists.removed import FILE, Removal, read
 from avpipe.lock import exclusive
 from avpipe.shards.catalogue import INDEX, NAME
@@ -157,6 +157,7 @@ def _describe(
 ) -> Removal:
     uses_of_it = uses.of(out, {recording})
     files = [p for item in items for p in store.path(*item).iterdir()]
+    prints = [sound.of_artifact(store, key) for stage, key in items if stage == "audio"]
     media = {str(ledger.facts(*item).get("sha256")) for item in items if item[0] == "download"}
     return Removal(
         id=recording,
@@ -168,6 +169,7 @@ def _describe(
         exports=tuple(sorted({u.path for u in uses_of_it if u.kind == "export"})),
         checkpoints=tuple(sorted({u.path for u in uses_of_it if u.kind == "checkpoint"})),
         media=tuple(sorted(media)),
+        prints=tuple(sorted(sound.pack(print_) for print_ in prints if print_ is not None)),
     )
 
 

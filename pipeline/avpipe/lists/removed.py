@@ -34,6 +34,8 @@ class Removal:
     """Trainings that it had been part of."""
     media: tuple[str, ...]
     """SHA-256 of its media files: the same bytes are refused under any id."""
+    prints: tuple[str, ...] = ()
+    """Fingerprints of its sound: what sounds the same is not packed under any id."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Removed:
     def media(self) -> tuple[str, ...]:
         """SHA-256 of media files that builds refuse."""
         return tuple(sorted({digest for row in self.rows for digest in row.media}))
+
+    @property
+    def prints(self) -> dict[str, tuple[str, ...]]:
+        """Removed id -> fingerprints of its sound."""
+        return {row.id: row.prints for row in self.rows if row.prints}
 
     def without(self, manifest: Manifest) -> Manifest:
         """The manifest without what was removed: a recording or all of a video."""

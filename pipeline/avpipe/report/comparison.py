@@ -18,6 +18,7 @@ from avpipe.report.pictures import (
     picture_at,
     side_by_side,
 )
+from avpipe.shards.publish import make_folder
 
 WIDTH, HEIGHT = 620, 520
 """px; the most that each of two pictures takes."""
@@ -32,8 +33,11 @@ def write_page(result: Result, pairs: Mapping[str, Pair], folder: Path) -> Path:
         result: of `pairs`.
         pairs: recording -> pair.
         folder: made if it is not there.
+
+    Raises:
+        UsageError: it cannot be.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     worst = []
     for number, found in enumerate(result.worst, start=1):
         name = f"worst-{number:02d}.png"

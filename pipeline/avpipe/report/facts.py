@@ -176,7 +176,7 @@ def _hands(
         if found:
             frames[recording.category] += summary["frames"]
             for side in SIDES:
-                shown[recording.category, side] += round(found[side] * summary["frames"])
+                shown[recording.category, side] += round(found.get(side, 0.0) * summary["frames"])
     for category, count in frames.items():
         yield Hands(category, count, {side: shown[category, side] / count for side in SIDES})
 

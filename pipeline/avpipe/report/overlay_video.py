@@ -68,13 +68,13 @@ def write_overlay(
 
 
 class _Sound:
-    """The sound of the video, encoded as the pictures go by."""
+    """The sound of the video, read and encoded as the pictures go by."""
 
     def __init__(self, container: Any, audio: Path) -> None:
         import soundfile
 
-        self._container = container
-        self._samples, self._rate = soundfile.read(audio, dtype="float32")
+        self._container, self._wav = container, soundfile.SoundFile(audio)
+        self._rate: int = self._wav.samplerate
         self._stream = container.add_stream("aac", rate=self._rate, layout="mono")
         self._written = 0
 
@@ -82,18 +82,17 @@ class _Sound:
         """Writes what is not written yet of the time before `seconds`."""
         import av
 
-        until = min(round(seconds * self._rate), len(self._samples))
+        until = min(round(seconds * self._rate), self._wav.frames)
         while self._written < until:
-            samples = self._samples[None, self._written : self._written + AUDIO_SAMPLES]
-            frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(samples), format="fltp", layout="mono"
-            )
+            samples = self._wav.read(AUDIO_SAMPLES, dtype="float32")
+            frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
             frame.sample_rate, frame.time_base = self._rate, Fraction(1, self._rate)
             frame.pts = self._written
             self._container.mux(self._stream.encode(frame))
-            self._written += samples.shape[1]
+            self._written += len(samples)
 
     def close(self) -> None:
         """Writes the rest."""
-        self.write_until(len(self._samples) / self._rate)
+        self.write_until(self._wav.frames / self._rate)
         self._container.mux(self._stream.encode(None))
+        self._wav.close()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from avpipe.errors import DatasetError
+from avpipe.errors import DatasetError, UsageError
 from avpipe.store import fsync, sha256_file
 
 
@@ -34,6 +34,20 @@ def published(path: Path) -> Iterator[Path]:
         raise DatasetError(f"cannot write {path}: {reason}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder for files, if it is not there.
+
+    Raises:
+        UsageError: it cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be made: {error.strerror}") from error
+    if not os.access(path, os.W_OK):
+        raise UsageError(f"{path} cannot be written to")
 
 
 def has_digest(path: Path, digest: str) -> bool:

@@ -41,6 +41,7 @@ class ShardReader:
             self.field = str(attributes_of(self._file)["field"])
             self.topology = topology_of(self._file) if kind(self.field) == "keypoints" else None
         self._known: dict[str, list[h5py.Dataset]] = {}
+        self._described: dict[str, tuple[dict[str, Any], list[Segment]]] = {}
 
     def audio(self, recording: str, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Samples [start, stop) of a recording's rows: (N,) in [-1, 1)."""
@@ -56,9 +57,8 @@ class ShardReader:
     def stems(self, recording: str, start: int, stop: int) -> Stems:
         """Samples [start, stop) of a recording's rows."""
         (samples,) = self._rows(recording, start, stop)
-        with reading(self.path):
-            names = attributes_of(group(self._file, recording))["names"]
-        return Stems(tuple(names), np.ascontiguousarray(samples.T))
+        attributes, _ = self._about(recording)
+        return Stems(tuple(attributes["names"]), np.ascontiguousarray(samples.T))
 
     def images(self, recording: str, whole: Segment, window: Segment) -> Images:
         """The images of a window's frames.
@@ -67,10 +67,9 @@ class ShardReader:
             whole: a segment of the recording.
             window: frames of it, counted in the recording.
         """
-        with reading(self.path):
-            found = group(self._file, recording)
-            step, height, width = (attributes_of(found)[n] for n in ("step", "height", "width"))
-            before = [kept_range(s, step) for s in segments_of(found) if s.start < whole.start]
+        attributes, segments = self._about(recording)
+        step, height, width = (attributes[name] for name in ("step", "height", "width"))
+        before = [kept_range(s, step) for s in segments if s.start < whole.start]
         first, last = kept_range(window, step)
         row = sum(b - a for a, b in before) + first - kept_range(whole, step)[0]
         held = None
@@ -95,6 +94,16 @@ class ShardReader:
             if stop > len(stored[0]):
                 raise ValueError(f"{recording} has {len(stored[0])} rows, not {stop}")
             return [rows[start:stop] for rows in stored]
+
+    def _about(self, recording: str) -> tuple[dict[str, Any], list[Segment]]:
+        """Attributes and segments of a recording."""
+        if recording not in self._described:
+            if len(self._described) >= KNOWN_RECORDINGS:
+                self._described.clear()
+            with reading(self.path):
+                found = group(self._file, recording)
+                self._described[recording] = attributes_of(found), segments_of(found)
+        return self._described[recording]
 
     def _look_up(self, recording: str) -> list[h5py.Dataset]:
         if len(self._known) >= KNOWN_RECORDINGS:

@@ -25,6 +25,9 @@ SMALL = {
 SOURCES = 2
 FRAMES = 128
 """Of the spectrograms; a multiple of what the networks need that take other lengths than theirs."""
+PIXELS = 64
+"""Of the frames. A ResNet's last maps are a 32nd of it: at 32 its batch norms would see one value
+a frame, and gradients through the statistics of two values explode."""
 SLOW = {"llcp"}
 """Families whose networks cannot be made small enough to be quick."""
 OWN_LENGTH = {"llcp", "wave-unet"}
@@ -50,7 +53,7 @@ def batch(net):
     sources = 0.1 * torch.randn(1, SOURCES, net.clip)
     context = Context(
         categories=torch.tensor([[0, 2]]),
-        frames=torch.randint(0, 256, (1, SOURCES, 1, 3, 32, 32), dtype=torch.uint8),
+        frames=torch.randint(0, 256, (1, SOURCES, 1, 3, PIXELS, PIXELS), dtype=torch.uint8),
         keypoints=torch.rand(1, SOURCES, 8, 68, 3),
         mouths=torch.randint(0, 256, (1, SOURCES, 8, 3, 16, 16), dtype=torch.uint8),
         faces=torch.randn(1, SOURCES, 8, 512),

@@ -14,8 +14,9 @@ from avpipe.detectors._mediapipe.chain import Body, Hand
 from avpipe.detectors._mediapipe.runner import Pictures, Runner
 from avpipe.detectors._sides import SIDES, Side
 
-_BLOCK_BYTES, _LONGEST = 128 * 2**20, 128
-"""A block holds at most so many bytes and frames (but 8 frames of any size)."""
+_BLOCK_BYTES, _LONGEST, _SHORTEST = 128 * 2**20, 128, 2
+"""A block holds at most so many bytes and frames, but the shortest of any size. Up to four are in
+memory: two that are worked on, one that waits and one that is being decoded."""
 
 Slot = tuple[int, Side]
 """Frame of the block and side."""
@@ -82,7 +83,7 @@ def read(frames: Iterable[Frame], runner: Runner) -> Iterator[Block]:
     """The frames in blocks whose length depends on their size only."""
     frames, start = iter(frames), 0
     for first in frames:
-        length = min(max(_BLOCK_BYTES // first.nbytes, 8), _LONGEST)
+        length = min(max(_BLOCK_BYTES // first.nbytes, _SHORTEST), _LONGEST)
         block = Block(start, runner.load(list(islice(chain([first], frames), length))))
         start += len(block)
         yield block

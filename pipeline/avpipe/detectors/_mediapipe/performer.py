@@ -30,7 +30,8 @@ from avpipe.detectors._mediapipe.blocks import (
 )
 from avpipe.detectors._mediapipe.chain import Body, Hand, Region
 from avpipe.detectors._mediapipe.crop import Regions
-from avpipe.detectors._sides import SIDES, VISIBLE, Side, assign
+from avpipe.detectors._mediapipe.people import People
+from avpipe.detectors._sides import SIDES, VISIBLE, Side, assign, other_side
 
 _LOOK_FRAMES = 25
 """Every how many frames the whole picture is asked whether a hand fills it."""
@@ -41,6 +42,7 @@ class Performer:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
+        self._people = People()
         self._region: Region | None = None
         self._palm = 0.0
 
@@ -79,11 +81,14 @@ class Performer:
     def _find_bodies(self, block: Block) -> None:
         every = range(len(block))
         keys = [t for t in every if (block.start + t) % self.rules.key_frames == 0]
-        detected = _body_regions(block, keys)
+        whole = chain.whole(block.pictures, keys)
+        found = chain.detect(block.pictures, whole, "body", chain.THRESHOLD)
+        detected = dict(zip(keys, found, strict=True))
         where, missing = {}, []
         for t in every:
-            if t in keys:
-                self._region = detected.get(t)
+            if t in detected:
+                seen = detected[t] if len(detected[t].scores) else None
+                self._region = self._people.look(block.start + t, seen)
             if self._region is not None:
                 where[t] = self._region
             elif t not in keys:
@@ -92,8 +97,8 @@ class Performer:
         window = self.rules.heat_map_window
         block.bodies = chain.bodies(block.pictures, dict(sorted(where.items())), window)
         # The person has moved out of the last key frame's region: look where he is now.
-        lost = [t for t in every if t not in block.bodies and t in where and t not in keys]
-        again = _body_regions(block, [t for t in lost if t not in missing])
+        lost = [t for t in where if t not in block.bodies and t not in missing]
+        again = _body_regions(block, lost)
         block.bodies |= chain.bodies(block.pictures, again, window)
 
     # --- hands
@@ -207,17 +212,24 @@ class Performer:
     def _accept(
         self, block: Block, slots: Sequence[Slot], hands: Sequence[Hand | None], origin: Origin
     ) -> list[Slot]:
-        """Keeps the hands that hang on their wrist; returns whose."""
+        """Keeps the hands that hang on their wrist, one hand on one side; returns whose."""
         kept = []
         for (t, side), hand in zip(slots, hands, strict=True):
-            if hand is not None and self._fits(block.bodies[t], side, hand):
-                block.hands[t, side] = Found(hand, origin)
-                kept.append((t, side))
-        return kept
+            if hand is None or not self._fits(block.bodies[t], side, hand):
+                continue
+            other = other_side(side)
+            twin = block.hands.get((t, other))
+            if twin is not None and _is_same(hand, twin.hand):
+                body = block.bodies[t]
+                if _claim(body, side, hand) <= _claim(body, other, twin.hand):
+                    continue
+                del block.hands[t, other]
+            block.hands[t, side] = Found(hand, origin)
+            kept.append((t, side))
+        return [slot for slot in kept if slot in block.hands]
 
     def _fits(self, body: Body, side: Side, hand: Hand) -> bool:
-        gap = np.linalg.norm(hand.xy[0] - body.xy[WRIST[side]])
-        return bool(gap <= self.rules.wrist_gate * _span(body))
+        return _gap(body, side, hand) <= self.rules.wrist_gate
 
 
 def _body_regions(block: Block, frames: Sequence[int]) -> dict[int, Region]:
@@ -229,6 +241,23 @@ def _one(region: Regions) -> Region:
     """The only region, snapped to the grid."""
     one: Region = regions.snapped(region)[0]
     return one
+
+
+def _gap(body: Body, side: Side, hand: Hand) -> float:
+    """From the hand's wrist to the body's, in shoulder widths."""
+    gap = float(np.linalg.norm(hand.xy[0] - body.xy[WRIST[side]]))
+    return gap / max(_span(body), 1.0)
+
+
+def _is_same(one: Hand, other: Hand) -> bool:
+    """Whether two sides have found one and the same hand."""
+    palm = float(np.linalg.norm(one.xy[9] - one.xy[0]))
+    return float(np.linalg.norm(one.xy - other.xy, axis=1).mean()) < 0.3 * palm
+
+
+def _claim(body: Body, side: Side, hand: Hand) -> float:
+    """How well a hand suits a side: sure, of the right look, near the wrist."""
+    return _merit(hand, side) - _gap(body, side, hand)
 
 
 def _span(body: Body) -> float:
