@@ -121,13 +121,11 @@ def busy(folder: Path, recordings: int) -> dict[str, Any]:
     """Share of the time in which both CPU workers are at work."""
     source = folder / "source"
     source.mkdir(parents=True)
-    pictures = ["-f", "lavfi", "-i", "testsrc2=duration=2:size=160x120:rate=30"]
-    sound = ["-f", "lavfi", "-i", "sine=duration=2:sample_rate=44100"]
-    command = [ffmpeg.executable(), "-v", "error", *pictures, *sound, "-preset", "ultrafast"]
-    subprocess.run([*command, source / "0.mp4"], check=True)
-    first = (source / "0.mp4").read_bytes()
-    for i in range(1, recordings):
-        (source / f"{i}.mp4").write_bytes(first + b"\0\0\0\x0cfree" + i.to_bytes(4, "big"))
+    for i in range(recordings):
+        pictures = ["-f", "lavfi", "-i", f"testsrc2=duration=2:size=160x120:rate=30,hue=h={i}/7"]
+        sound = ["-f", "lavfi", "-i", f"sine=duration=2:sample_rate=44100:frequency={200 + i}"]
+        command = [ffmpeg.executable(), "-v", "error", *pictures, *sound, "-preset", "ultrafast"]
+        subprocess.run([*command, source / f"{i}.mp4"], check=True)
     request = _request(folder, source, [str(i) for i in range(recordings)])
     profile = Profile("two", pools={"net": 1, "cpu": 2, "gpu": 0})
     started = time.perf_counter()

@@ -1,15 +1,19 @@
 """Pools of Dask workers: `net`, `cpu` and `gpu`, each worker with one resource kind and one slot.
 
-On one machine the pools are started here from a profile (`workers/*.toml`); a scheduler that
-already runs is used as it is. Every worker holds one child process (`avpipe.child`) that does the
-work, so native code that dies takes no worker with it. Only orders and outcomes travel.
+On one machine the pools are started here from a profile (`workers/*.toml`), which may also name
+commands that start workers elsewhere; a scheduler that already runs is used as it is. Every worker
+holds one child process (`avpipe.child`) that does the work, so native code that dies takes no
+worker with it. Only orders and outcomes travel.
 """
 
 import itertools
 import logging
 import queue
+import shlex
+import subprocess
+import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -18,7 +22,7 @@ from typing import Any, Self
 
 from avpipe.config import configure
 from avpipe.device import cpu_count, visible_gpus
-from avpipe.errors import AvpipeError, FailureClass, UsageError
+from avpipe.errors import AvpipeError, FailureClass, ToolMissing, UsageError
 from avpipe.limits import TaskLimits
 from avpipe.pacing import PaceConfig
 from avpipe.resources import folder
@@ -35,6 +39,11 @@ class Profile:
     name: str
     address: str | None = None
     pools: Mapping[str, int | str] | None = None
+    launch: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Pool -> command that starts one of its workers elsewhere; `{worker}` in it becomes the
+    command line of the worker, `{pool}` and `{number}` what they say. Others start here."""
+    host: str | None = None
+    """Address of this machine at which launched workers reach it; None: found out."""
     pace: PaceConfig = field(default_factory=PaceConfig)
     limits: TaskLimits = field(default_factory=TaskLimits)
 
@@ -67,9 +76,10 @@ def read_profile(cluster: str | None) -> Profile:
         table = tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: {error}") from error
+    known = ("address", "pools", "launch", "host", "pace", "limits")
     for name in table:
-        if name not in ("address", "pools", "pace", "limits"):
-            raise UsageError(f"{path}: unknown key {name!r}; it has address, pools, pace, limits")
+        if name not in known:
+            raise UsageError(f"{path}: unknown key {name!r}; it has {', '.join(known)}")
     for name, size in table.get("pools", {}).items():
         least = 0 if name == "gpu" else 1
         if name not in POOLS or (size != "auto" and (not isinstance(size, int) or size < least)):
@@ -77,10 +87,18 @@ def read_profile(cluster: str | None) -> Profile:
                 f"{path} [pools] {name} = {size!r}: pools are {', '.join(POOLS)},"
                 f" sizes whole numbers from {least} or 'auto'"
             )
+    for name, words in table.get("launch", {}).items():
+        if name not in POOLS or not any("{worker}" in str(word) for word in words):
+            raise UsageError(
+                f"{path} [launch] {name} = {words!r}: must be the words of a command for one of"
+                f" {', '.join(POOLS)}, with {{worker}} in one of them"
+            )
     return Profile(
         path.stem,
         table.get("address"),
         table.get("pools"),
+        {name: tuple(words) for name, words in table.get("launch", {}).items()},
+        table.get("host") or None,
         configure(PaceConfig, table.get("pace", {}), f"{path} [pace]"),
         configure(TaskLimits, table.get("limits", {}), f"{path} [limits]"),
     )
@@ -114,6 +132,9 @@ class Pools:
         self.results: queue.SimpleQueue[tuple[Any, Outcome]] = queue.SimpleQueue()
         """(tag, outcome) of every order that ended."""
         self._tickets = itertools.count()
+        self._launched: list[subprocess.Popen[bytes]] = []
+        self._here: dict[Pool, int] = {}
+        self._elsewhere: tuple[Pool, ...] = ()
         self._client: Any = None
         self._cluster: Any = None
         try:
@@ -127,18 +148,22 @@ class Pools:
 
         if profile.address is None:
             sizes = profile.sizes(cpu_workers)
-            self.slots = {p: min(sizes[p], n) for p, n in needs.items() if sizes[p]}
-            self._cluster = _start(self.slots)
+            sizes = {p: min(sizes[p], n) for p, n in needs.items() if sizes[p]}
+            self._elsewhere = tuple(p for p in sizes if p in profile.launch)
+            self._here = {p: n for p, n in sizes.items() if p not in self._elsewhere}
+            self._cluster = _start(self._here, profile.host, bool(self._elsewhere))
             self._client = Client(self._cluster, set_as_default=False)
-            # by default up to 10 ms pass before an order leaves
-            self._client.scheduler_comm.interval = 0.001
+            for pool in self._elsewhere:
+                self._launch(pool, sizes[pool], profile.launch[pool])
         else:
             try:
                 self._client = Client(profile.address, timeout=10, set_as_default=False)
             except (OSError, ValueError) as error:
                 raise UsageError(f"no Dask scheduler answers at {profile.address}") from error
-            self.refresh()
+        self._client.scheduler_comm.interval = 0.001  # else up to 10 ms until an order leaves
+        self.refresh()
         missing = [p for p in needs if p != "gpu" and not self.slots.get(p)]
+        missing = [p for p in missing if p not in self._elsewhere]
         if missing:
             raise UsageError(
                 f"{profile.name}: no worker offers {', '.join(missing)}; start one with"
@@ -151,10 +176,39 @@ class Pools:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _launch(self, pool: Pool, count: int, command: Sequence[str]) -> None:
+        """Starts workers of a pool elsewhere; they come when they come."""
+        worker = [
+            sys.executable,
+            "-m",
+            "distributed.cli.dask_worker",
+            self._cluster.scheduler_address,
+        ]
+        worker += ["--nthreads", "1", "--no-dashboard", "--memory-limit", "0"]
+        worker += ["--death-timeout", "120", "--resources", f"{pool}=1"]
+        for number in range(count):
+            line = shlex.join([*worker, "--name", f"{pool}-{number}"])
+            words = {"worker": line, "pool": pool, "number": number}
+            try:
+                self._launched.append(
+                    subprocess.Popen(
+                        [word.format_map(words) for word in command],
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        start_new_session=True,
+                    )
+                )
+            except OSError as error:
+                raise ToolMissing(f"[launch] {pool}: {command[0]}: {error.strerror}") from error
+
     def refresh(self) -> None:
-        """Counts the workers of a scheduler that was running before: they come and go."""
+        """Counts the workers; those that were not started here come and go."""
         if self._cluster is None:
             self.slots = _offered(self._client)
+        elif self._elsewhere:
+            self.slots = dict.fromkeys(self._elsewhere, 0) | _offered(self._client) | self._here
+        else:
+            self.slots = self._here
 
     def submit(self, pool: Pool, order: Order, tag: Any) -> None:
         """Sends an order to a worker of the pool; `results` gets (tag, outcome)."""
@@ -169,10 +223,18 @@ class Pools:
 
     def close(self) -> None:
         """Ends the workers that were started here, and what they are doing."""
+        if self._client is not None and self._elsewhere:
+            with suppress(TimeoutError, OSError):
+                self._client.retire_workers(close_workers=True)
         for what, seconds in ((self._client, 5), (self._cluster, 10)):
             if what is not None:
                 with suppress(TimeoutError, OSError):
                     what.close(timeout=seconds)
+        for process in self._launched:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=5)
+            process.terminate()
+            process.wait()
 
 
 def _configure_dask() -> None:
@@ -199,7 +261,7 @@ def _configure_dask() -> None:
     )
 
 
-def _start(slots: Mapping[Pool, int]) -> Any:
+def _start(slots: Mapping[Pool, int], host: str | None, reachable: bool) -> Any:
     from distributed import Nanny, Scheduler, SpecCluster
 
     from avpipe.worker import LocalWorker
@@ -223,7 +285,10 @@ def _start(slots: Mapping[Pool, int]) -> Any:
     try:
         return SpecCluster(
             workers=workers,
-            scheduler={"cls": Scheduler, "options": {**here, "port": 0}},
+            scheduler={
+                "cls": Scheduler,
+                "options": {**here, "host": host if reachable else here["host"], "port": 0},
+            },
             silence_logs=logging.CRITICAL,
         )
     except (RuntimeError, OSError, TimeoutError) as error:

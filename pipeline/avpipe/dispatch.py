@@ -55,7 +55,7 @@ class Queue:
         while self._later and self._later[0][0] <= now:
             self._push(heapq.heappop(self._later)[2])
         for pool, ready in self._ready.items():
-            place: Pool = pool if slots.get(pool) else "cpu"
+            place: Pool = pool if pool in slots else "cpu"
             while ready and self._in_flight.get(place, 0) < self._room(place, slots, len(ready)):
                 if not may_start(ready[0][2]):
                     break

@@ -116,6 +116,7 @@ class Run:
         self._gate = Gate(profile.pace)
         self._queue: Queue = Queue()
         self._fatal: str | None = None
+        self._missed: set[Pool] = set()
         self.result = Result({node.name: StageCount() for node in planner.nodes})
 
     def __call__(self, recordings: Sequence[Recording]) -> Result:
@@ -177,7 +178,15 @@ class Run:
             if time.monotonic() - cared > _HOUSEKEEPING_SECONDS:
                 self._ledger.commit()
                 pools.refresh()
+                self._tell_who_is_missing(pools)
                 cared = time.monotonic()
+
+    def _tell_who_is_missing(self, pools: Pools) -> None:
+        """Says once of every pool that there is work for it and nobody to do it."""
+        for pool in {task.pool for task in self._queue.waiting()} - self._missed:
+            if pools.slots.get(pool, pools.slots.get("cpu", 0)) == 0:
+                self._missed.add(pool)
+                self._observer.message(f"waiting for a worker of the pool {pool}")
 
     def _idle(self) -> bool:
         if self._queue.in_flight:

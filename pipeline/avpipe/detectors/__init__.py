@@ -79,6 +79,7 @@ def names() -> tuple[str, ...]:
 
 
 @cache
+@cache
 def module(name: str) -> Any:
     """The module of detector `name`.
 
