@@ -70,6 +70,15 @@ def test_not_more_than_some_people_are_remembered():
     assert len(people._people) <= 16
 
 
+def test_a_single_player_is_looked_for_where_he_was_last():
+    players = Players(1, 5)
+    players._recast(players._everybody.look(0, bodies((100, 100, 0.9))))
+    players._recast(players._everybody.look(500, bodies()))
+    assert players._cast[0].region[0] == pytest.approx(100, abs=8)
+    players._recast(players._everybody.look(505, bodies((600, 90, 0.9))))
+    assert players._cast[0].region[0] == pytest.approx(600, abs=8)
+
+
 def test_players_keep_their_person_and_a_free_one_takes_who_is_left():
     players = Players(2, 5)
     everybody = players._everybody

@@ -86,7 +86,8 @@ class Players:
 
     def _recast(self, present: list[_Person]) -> None:
         if len(self._cast) == 1:
-            self._cast = [present[0] if present else None]
+            # Where nobody is detected any more, the pose model is asked about the last one.
+            self._cast = [present[0] if present else self._cast[0]]
             return
         here = {id(person) for person in present}
         self._cast = [p if p is not None and id(p) in here else None for p in self._cast]
