@@ -30,7 +30,7 @@ from avpipe.detectors._mediapipe.blocks import (
 )
 from avpipe.detectors._mediapipe.chain import Body, Hand, Region
 from avpipe.detectors._mediapipe.crop import Regions
-from avpipe.detectors._mediapipe.people import People
+from avpipe.detectors._mediapipe.people import Players
 from avpipe.detectors._sides import SIDES, VISIBLE, Side, assign, other_side
 
 _LOOK_FRAMES = 25
@@ -40,9 +40,12 @@ _LOOK_FRAMES = 25
 class Performer:
     """The recipe for one recording."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, players: Players | None = None, player: int = 0) -> None:
+        """`player` is which of `players` it is; without them it is the only one."""
         self.rules = rules
-        self._people = People()
+        self._alone = players is None
+        self._players = players or Players(1, rules.key_frames)
+        self._player = player
         self._region: Region | None = None
         self._palm = 0.0
 
@@ -64,7 +67,8 @@ class Performer:
     def _look(self, block: Block, before: Edge) -> None:
         """Everything that needs no later frame."""
         self._find_bodies(block)
-        self._drop_made_up_bodies(block)
+        if self._alone:
+            self._drop_made_up_bodies(block)
         self._find_guided(block)
         self._propagate(block, 1, before)
 
@@ -74,32 +78,29 @@ class Performer:
         if self._fall_back(block):
             self._propagate(block, 1, before)
             self._propagate(block, -1, after)
-        self._find_palms(block)
+        if self._alone:
+            self._find_palms(block)
 
     # --- bodies
 
     def _find_bodies(self, block: Block) -> None:
-        every = range(len(block))
-        keys = [t for t in every if (block.start + t) % self.rules.key_frames == 0]
-        whole = chain.whole(block.pictures, keys)
-        found = chain.detect(block.pictures, whole, "body", chain.THRESHOLD)
-        detected = dict(zip(keys, found, strict=True))
+        looked = self._players.regions(block, self._player)
         where, missing = {}, []
-        for t in every:
-            if t in detected:
-                seen = detected[t] if len(detected[t].scores) else None
-                self._region = self._people.look(block.start + t, seen)
+        for t in range(len(block)):
+            self._region = looked.get(t, self._region)
             if self._region is not None:
                 where[t] = self._region
-            elif t not in keys:
+            elif t not in looked:
                 missing.append(t)
-        where |= _body_regions(block, missing)
+        if self._alone:
+            where |= _body_regions(block, missing)
         window = self.rules.heat_map_window
         block.bodies = chain.bodies(block.pictures, dict(sorted(where.items())), window)
-        # The person has moved out of the last key frame's region: look where he is now.
-        lost = [t for t in where if t not in block.bodies and t not in missing]
-        again = _body_regions(block, lost)
-        block.bodies |= chain.bodies(block.pictures, again, window)
+        if self._alone:
+            # He has moved out of the last key frame's region: look where he is now.
+            lost = [t for t in where if t not in block.bodies and t not in missing]
+            again = _body_regions(block, lost)
+            block.bodies |= chain.bodies(block.pictures, again, window)
 
     # --- hands
 
