@@ -68,6 +68,8 @@ class Node:
     """Stage, version, parameters and tool: what a key holds beside the inputs."""
     columns: tuple[str, ...] = ()
     """Further columns of the manifest that shape its output."""
+    outside: Callable[[Recording], dict[str, Any]] | None = None
+    """Digests of what else it reads of a recording, such as imported keypoints."""
 
     def key(self, recording: Recording, dataset: str, digests: Mapping[str, str]) -> str:
         """The key of this stage's artifact for a recording: of the canonical JSON of its identity
@@ -96,21 +98,15 @@ class Node:
             given["start_seconds"] = repr(recording.start_seconds)
             given["stop_seconds"] = repr(recording.stop_seconds)
         given |= {name: recording.extra.get(name, "") for name in self.columns}
-        return given | (self._outside(recording) if self._outside else {})
+        return given | (self.outside(recording) if self.outside else {})
 
     @cached_property
     def _is_given(self) -> bool:
         return getattr(self.config, "source", None) == "given"
 
     @cached_property
-    def _outside(self) -> Callable[[Recording], dict[str, Any]] | None:
-        hook = getattr(stages.load(self.name), "outside", None)
-        digests: Callable[[Recording], dict[str, Any]] | None = hook(self.config) if hook else None
-        return digests
-
-    @cached_property
     def _is_plain(self) -> bool:
-        return bool(self.needs) and not (self._is_given or self.columns or self._outside)
+        return bool(self.needs) and not (self._is_given or self.columns or self.outside)
 
     @cached_property
     def _template(self) -> str:
@@ -248,4 +244,13 @@ def _node(name: str, config: Any, needed: set[str]) -> Node:
         }
     uses_gpu = getattr(stage, "uses_gpu", None)
     pool: Pool = "cpu" if uses_gpu is not None and not uses_gpu(config) else stage.POOL
-    return Node(name, needs, pool, config, identity, tuple(getattr(stage, "COLUMNS", ())))
+    outside = getattr(stage, "outside", None)
+    return Node(
+        name,
+        needs,
+        pool,
+        config,
+        identity,
+        tuple(getattr(stage, "COLUMNS", ())),
+        None if outside is None else outside(config),
+    )
