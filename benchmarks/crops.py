@@ -66,7 +66,7 @@ def main() -> None:
     save(
         "crops",
         {
-            "machine": machine("numpy", "pillow", "h5py", "mediapipe"),
+            "machine": machine("numpy", "pillow", "h5py"),
             "claim": {"frames_per_second": 300},
             "speed": speed,
             "storage": stored,
@@ -136,7 +136,7 @@ def _reads(work: Callable[[], Any], repeat: int) -> int:
 
 
 def _place(frames: list[Any]) -> Placement:
-    detector = detectors.create("mediapipe-solutions", faces=True)
+    detector = detectors.create("mediapipe", faces=True)
     where = place(detector.detect(frames)["face_landmarks"])
     assert where is not None
     return where

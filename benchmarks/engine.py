@@ -124,8 +124,9 @@ def busy(folder: Path, recordings: int) -> dict[str, Any]:
     for i in range(recordings):
         pictures = ["-f", "lavfi", "-i", f"testsrc2=duration=2:size=160x120:rate=30,hue=h={i}/7"]
         sound = ["-f", "lavfi", "-i", f"sine=duration=2:sample_rate=44100:frequency={200 + i}"]
-        command = [ffmpeg.executable(), "-v", "error", *pictures, *sound, "-preset", "ultrafast"]
-        subprocess.run([*command, source / f"{i}.mp4"], check=True)
+        command = [str(ffmpeg.executable()), "-v", "error", *pictures, *sound]
+        target = ["-preset", "ultrafast", str(source / f"{i}.mp4")]
+        subprocess.run([*command, *target], check=True)
     request = _request(folder, source, [str(i) for i in range(recordings)])
     profile = Profile("two", pools={"net": 1, "cpu": 2, "gpu": 0})
     started = time.perf_counter()

@@ -29,7 +29,7 @@ SECONDS = 2_700.0
 SYSTEMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "unet-label-multiply": (
         {"conditioning": "label-multiply"},
-        {"steps": 2_400, "milestones": (2_000, 2_250)},
+        {},
     ),
     "unet": ({}, {"milestones": (500, 650)}),
 }

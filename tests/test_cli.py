@@ -101,3 +101,20 @@ def test_doctor_finds_what_a_build_needs_here(capsys: pytest.CaptureFixture[str]
     assert found["ffmpeg with libx264 and soxr"]["state"] == "ok"
     assert found["detector mediapipe-solutions"]["state"] == "ok"
     assert all(f["remedy"] for f in found.values() if f["state"] == "missing")
+
+
+def test_stats_compare_segments_with_the_released_ones(tmp_path: Path, resources: Path) -> None:
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    (mirror / "OqH9szlahwU.flac").write_bytes((resources / "urmp_20_tpt_11025.flac").read_bytes())
+    options = ["--ids", "OqH9szlahwU", "--fields", "audio", "--out", str(tmp_path / "solos")]
+    settings = ["--set", "video.allow_missing=true", "--set", "segment.min_frames=25"]
+    built = avpipe(
+        "build", "solos", "--source", str(mirror), *options, *settings, "--json", cwd=tmp_path
+    )
+    assert built.returncode == 0, built.stderr
+    done = avpipe("stats", "solos", "--out", str(tmp_path / "solos"), "--json", cwd=tmp_path)
+    agreement = json.loads(done.stdout)["agreement"]
+    assert [r["recording"] for r in agreement["recordings"]] == ["OqH9szlahwU"]
+    assert agreement["released_segments"] == 1
+    assert 0 < agreement["mean_iou"] < 0.1  # five seconds of another instrument

@@ -10,7 +10,7 @@
 for one dataset: which stages its fields need, with which parameters, programs and models.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -68,6 +68,8 @@ class Node:
     """Stage, version, parameters and tool: what a key holds beside the inputs."""
     columns: tuple[str, ...] = ()
     """Further columns of the manifest that shape its output."""
+    outside: Callable[[Recording], dict[str, Any]] | None = None
+    """Digests of what else it reads of a recording, such as imported keypoints."""
 
     def key(self, recording: Recording, dataset: str, digests: Mapping[str, str]) -> str:
         """The key of this stage's artifact for a recording: of the canonical JSON of its identity
@@ -96,19 +98,15 @@ class Node:
             given["start_seconds"] = repr(recording.start_seconds)
             given["stop_seconds"] = repr(recording.stop_seconds)
         given |= {name: recording.extra.get(name, "") for name in self.columns}
-        return given | (self._outside(self.config, recording) if self._outside else {})
+        return given | (self.outside(recording) if self.outside else {})
 
     @cached_property
     def _is_given(self) -> bool:
         return getattr(self.config, "source", None) == "given"
 
     @cached_property
-    def _outside(self) -> Callable[[Any, Recording], dict[str, Any]] | None:
-        return getattr(stages.load(self.name), "outside", None)
-
-    @cached_property
     def _is_plain(self) -> bool:
-        return bool(self.needs) and not (self._is_given or self.columns or self._outside)
+        return bool(self.needs) and not (self._is_given or self.columns or self.outside)
 
     @cached_property
     def _template(self) -> str:
@@ -131,7 +129,8 @@ def line(
         settings: parameters that override the manifest's.
 
     Raises:
-        UsageError: an unknown field, stage or parameter.
+        UsageError: an unknown field, stage or parameter, or a detector that does not give what is
+            wanted.
     """
     settings = settings or {}
     for stage in settings:
@@ -151,6 +150,7 @@ def line(
     for name in reversed(LINE):
         if name in needed:
             needed.update(_needs(name, configs[name]))
+    _check_detector(configs, needed, wanted)
     return tuple(_node(name, configs[name], needed) for name in LINE if name in needed)
 
 
@@ -215,6 +215,23 @@ def _with_faces(detector: str) -> dict[str, Any]:
     return {"faces": True} if "faces" in options else {}
 
 
+def _check_detector(
+    configs: Mapping[str, Any], needed: Collection[str], wanted: Sequence[str]
+) -> None:
+    """Refuses a detector without the keypoints that are asked for, before anything runs."""
+    users = {"skeleton": {"skeleton"} & {*wanted}, "face_landmarks": OF_FACES & {*wanted}}
+    if "segment" in needed and configs["segment"].source == "hands":
+        users["skeleton"].add("segment.source = 'hands'")
+    name = configs["detect"].detector
+    gives = getattr(detectors.module(name), "FIELDS", tuple(users))
+    for field in users:
+        if users[field] and field not in gives:
+            raise UsageError(
+                f"detector {name} gives {', '.join(gives)} and no {field},"
+                f" which {', '.join(sorted(users[field]))} needs: use another detector"
+            )
+
+
 def _node(name: str, config: Any, needed: set[str]) -> Node:
     stage = stages.load(name)
     needs = tuple(n for n in _needs(name, config) if n in needed)
@@ -227,4 +244,13 @@ def _node(name: str, config: Any, needed: set[str]) -> Node:
         }
     uses_gpu = getattr(stage, "uses_gpu", None)
     pool: Pool = "cpu" if uses_gpu is not None and not uses_gpu(config) else stage.POOL
-    return Node(name, needs, pool, config, identity, tuple(getattr(stage, "COLUMNS", ())))
+    outside = getattr(stage, "outside", None)
+    return Node(
+        name,
+        needs,
+        pool,
+        config,
+        identity,
+        tuple(getattr(stage, "COLUMNS", ())),
+        None if outside is None else outside(config),
+    )

@@ -11,8 +11,10 @@ import pytest
 
 from avpipe import detectors
 from avpipe.config import key_parameters
+from avpipe.dag import line
 from avpipe.detectors._frames import checked
 from avpipe.errors import ToolMissing, UsageError
+from avpipe.manifest import read_manifest
 
 NAMES = detectors.names()
 
@@ -34,6 +36,7 @@ def test_a_detector_has_all_that_is_asked_of_it(name):
     assert set(module.DEVICES) <= {"cuda", "cpu"}
     assert "cpu" in module.DEVICES
     assert module.CITATION.startswith("@")
+    assert set(getattr(module, "FIELDS", ())) <= {"skeleton", "face_landmarks"}
     assert callable(module.identity)
     if name.startswith("import:"):
         assert callable(module.load)
@@ -61,6 +64,20 @@ def test_an_identity_is_complete_or_says_in_one_line_what_is_missing(name):
     assert all(
         re.fullmatch("[0-9a-f]{64}", digest) for digest in identity.get("models", {}).values()
     )
+
+
+@pytest.mark.parametrize(
+    ("detector", "wanted", "message"),
+    [
+        ("face-alignment", ("audio",), r"no skeleton, which segment.source = 'hands' needs"),
+        ("import:solos", ("audio", "mouths"), r"no face_landmarks, which mouths needs"),
+    ],
+)
+def test_a_detector_without_the_wanted_keypoints_is_refused_before_anything_runs(
+    detector, wanted, message
+):
+    with pytest.raises(UsageError, match=message):
+        line(read_manifest("demo"), wanted=wanted, settings={"detect": {"detector": detector}})
 
 
 def test_looking_at_all_detectors_loads_no_model():

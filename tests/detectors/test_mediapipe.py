@@ -23,7 +23,7 @@ def per_frame() -> detectors.Detector:
     return detectors.create("mediapipe", recipe="per-frame", threads=2)
 
 
-def seen(skeleton) -> dict[str, np.ndarray]:
+def hands_of(skeleton) -> dict[str, np.ndarray]:
     hands = {"left": skeleton.topology.left_hand, "right": skeleton.topology.right_hand}
     return {side: (skeleton.confidence[:, j] > 0).all(axis=1) for side, j in hands.items()}
 
@@ -40,9 +40,9 @@ def test_per_frame_agrees_with_the_official_solutions_in_static_mode(per_frame, 
     official = detectors.create("mediapipe-solutions", tracking=False).detect(frames)["skeleton"]
     found = per_frame.detect(frames)["skeleton"]
     for side, joints in (("left", found.topology.left_hand), ("right", found.topology.right_hand)):
-        np.testing.assert_array_equal(seen(found)[side], seen(official)[side])
-        if seen(found)[side].any():
-            gaps = np.linalg.norm(found.xy - official.xy, axis=-1)[:, joints][seen(found)[side]]
+        np.testing.assert_array_equal(hands_of(found)[side], hands_of(official)[side])
+        if hands_of(found)[side].any():
+            gaps = np.linalg.norm(found.xy - official.xy, axis=-1)[:, joints][hands_of(found)[side]]
             assert np.median(gaps) <= 0.01
             assert np.percentile(gaps, 95) <= 0.1
     body = found.topology.left_hand[0]
@@ -57,7 +57,7 @@ def test_per_frame_agrees_with_the_official_solutions_in_static_mode(per_frame, 
     [(CLIPS[0], 0.99, 0.95), (CLIPS[1], 0.99, None), (CLIPS[2], 0.99, 0.97)],
 )
 def test_the_performers_hands_are_found_and_hidden_ones_are_not(performer, clip, either, both):
-    hands = seen(performer.detect(rgb_frames(clip, 100))["skeleton"])
+    hands = hands_of(performer.detect(rgb_frames(clip, 100))["skeleton"])
     assert (hands["left"] | hands["right"]).mean() >= either
     if both is None:
         assert (hands["left"] & hands["right"]).mean() <= 0.02
@@ -135,8 +135,8 @@ def test_a_signing_hand_in_close_up_is_found_where_it_is_known_to_be(performer):
     frames = rgb_frames("asl_hand.25fps.mp4", 12, step=27)
     known = json.loads((RESOURCES / "asl_hand.full.json").read_text())
     skeleton = performer.detect(frames)["skeleton"]
-    assert seen(skeleton)["right"].all()
-    assert not seen(skeleton)["left"].any()
+    assert hands_of(skeleton)["right"].all()
+    assert not hands_of(skeleton)["left"].any()
     expected = np.array([known[27 * t] for t in range(12)])[..., :2]
     gaps = np.linalg.norm(skeleton.xy[:, skeleton.topology.right_hand] - expected, axis=-1)
     assert np.median(gaps) < 3
@@ -251,3 +251,20 @@ def test_a_body_is_found_where_it_is_known_to_be(performer):
     for name, joint in pairs.items():
         found = skeleton.xy[0, skeleton.topology.index(name)]
         assert np.linalg.norm(found - expected[joint]) < 10
+
+
+def test_two_players_side_by_side_get_a_skeleton_each_from_left_to_right():
+    trumpeter, violinist = (rgb_frames(clip, 40, step=3) for clip in CLIPS[1:])
+    detector = detectors.create("mediapipe", recipe="ensemble", players=2)
+    assert set(detector.topologies) == {"skeleton", "skeleton_2"}
+    found = detector.detect(np.concatenate([trumpeter, violinist], axis=2))
+    left, right = found["skeleton"], found["skeleton_2"]
+    neck, border = left.topology.index("neck"), trumpeter.shape[2]
+    seen = [player.confidence[:, neck] > 0 for player in (left, right)]
+    assert min(frames.mean() for frames in seen) >= 0.9
+    assert (left.xy[seen[0], neck, 0] < border).all()
+    assert (right.xy[seen[1], neck, 0] > border).all()
+    assert hands_of(left)["right"].mean() >= 0.9
+    assert hands_of(left)["left"].mean() <= 0.02
+    assert (hands_of(right)["left"] & hands_of(right)["right"]).mean() >= 0.9
+    assert found.notes["hand_origin_2"].shape == (40, 2)

@@ -72,6 +72,30 @@ def test_a_resumed_training_has_the_same_losses_and_weights(
         torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize(("steps", "validated"), [(2, [2]), (4, [3, 4])])
+def test_a_training_ends_with_a_validation_wherever_it_ends(
+    notes: Path, tmp_path: Path, steps: int, validated: list[int]
+) -> None:
+    result = train(config(notes, tmp_path / "run", changes={**STEPS, "steps": steps}))
+    assert result.steps == steps
+    rows = journal.read_rows(tmp_path / "run" / "metrics.csv")
+    assert [row["step"] for row in rows] == validated
+
+
+def test_resuming_a_finished_training_changes_nothing(
+    notes: Path, tmp_path: Path, six_steps: Result
+) -> None:
+    import shutil
+
+    shutil.copytree(six_steps.run, tmp_path / "run")
+    again = train(config(notes, tmp_path / "run", changes={}, resume=True))
+    assert again.steps == 6
+    assert again.validation_loss == pytest.approx(six_steps.validation_loss)  # from the file
+    expected = weights(six_steps.run)
+    for name, tensor in weights(tmp_path / "run").items():
+        torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0)
+
+
 def test_an_interrupted_training_resumes_in_the_middle_of_an_epoch(
     notes: Path, tmp_path: Path, six_steps: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,17 +17,29 @@ def register(app: typer.Typer) -> None:
 
 def stats(dataset: Dataset, out: place.Out = None, json: output.Json = False) -> int:
     """Counts what was built by category, beside the published table where there is one."""
+    from avpipe.fidelity import agreement
     from avpipe.manifest import read_manifest
+    from avpipe.manifest.reference import read_reference
     from avpipe.stats import read_built, statistics
 
     manifest = read_manifest(dataset)
     built, failures = read_built(place.find(manifest.name, out))
     found = statistics(manifest, built, failures)
+    agreed = None
+    if manifest.reference is not None:
+        segments = {name: one.segments for name, one in built.items()}
+        agreed = agreement(read_reference(manifest), segments, manifest.fps)
     if json:
-        output.document(found.as_json())
+        output.document(found.as_json() | {"agreement": agreed and agreed.as_json()})
         return 0
     for title, columns, rows in found.tables():
         output.table(title, columns, rows)
+    if agreed is not None and agreed.mean_iou is not None:
+        output.text(
+            f"segments beside the released ones, {len(agreed.recordings):,} recordings:"
+            f" mean IoU {agreed.mean_iou:.3f}, {agreed.segments:,} of {agreed.hours:.2f} h beside"
+            f" {agreed.released_segments:,} of {agreed.released_hours:.2f} h"
+        )
     if found.missing:
         output.text("not built: " + ", ".join(f"{n:,} {why}" for why, n in found.missing.items()))
     return 0

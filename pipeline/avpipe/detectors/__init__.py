@@ -8,6 +8,7 @@ A detector is a module (file `mediapipe_solutions.py` = name `mediapipe-solution
     create    (config, device) -> Detector
     DEVICES   what `device` may be, best first: ("cuda", "cpu") or ("cpu",)
     CITATION  BibTeX of what it is (optional)
+    FIELDS    what it can give (optional; else skeleton and face_landmarks)
     has_cuda  () -> bool: whether it can use CUDA here (optional; else PyTorch is asked)
 
 An importer takes keypoints that others computed from their files. It is a module (file

@@ -47,6 +47,7 @@ from avpipe.keypoints import topology
 from avpipe.types import Keypoints, Topology
 
 DEVICES = ("cuda", "cpu")
+FIELDS = ("face_landmarks",)
 VERSION = 1
 """Raised whenever the same frames and parameters would give other keypoints."""
 

@@ -30,6 +30,7 @@ Rows = npt.NDArray[np.float32]
 
 NAME = "import:solos"
 DEVICES = ("cpu",)
+FIELDS = ("skeleton",)
 VERSION = 1
 """Raised whenever the same files would give other keypoints."""
 

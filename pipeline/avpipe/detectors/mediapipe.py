@@ -5,36 +5,35 @@ points). The models are those of the official package and ship with avpipe; what
 between and after them is avpipe's own. Confidence of a body joint is its visibility, of a hand
 joint the presence of its hand, of a face point 1 if there is a face.
 
-Two recipes: `performer` looks for the hands where the arms say they are and follows them through
-time; `per-frame` gives the numbers of the official solutions in static mode.
+Three recipes: `performer` looks for the hands where the arms say they are and follows them through
+time; `ensemble` does so for several players, from left to right in `skeleton`, `skeleton_2`, ...;
+`per-frame` gives the numbers of the official solutions in static mode.
 
 Source: Bazarevsky et al., "BlazePose", 2020; Zhang et al., "MediaPipe Hands", 2020; Grishchenko
 and Bazarevsky, "MediaPipe Holistic", 2020 (regions of the hands).
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-
-import numpy as np
 
 from avpipe.config import key_parameters, runtime_only
 from avpipe.detectors import Detected, Frame
 from avpipe.detectors._frames import checked
 from avpipe.detectors._mediapipe.blocks import Block, Rules, read
 from avpipe.detectors._mediapipe.citation import CITATION
+from avpipe.detectors._mediapipe.collect import Player
+from avpipe.detectors._mediapipe.ensemble import Ensemble
 from avpipe.detectors._mediapipe.faces import Faces
 from avpipe.detectors._mediapipe.models import WEIGHTS, digests
 from avpipe.detectors._mediapipe.per_frame import PerFrame
 from avpipe.detectors._mediapipe.performer import Performer
 from avpipe.detectors._mediapipe.runner import LiteRTRunner, Runner
 from avpipe.detectors._prefetch import prefetched
-from avpipe.detectors._sides import SIDES, WRIST_GATE
-from avpipe.detectors._tracks import Joints, Track
+from avpipe.detectors._sides import WRIST_GATE
 from avpipe.keypoints import topology
-from avpipe.keypoints.mapping import compose_openpose67
 from avpipe.types import Topology
 
 __all__ = ["CITATION", "DEVICES", "Config", "create", "identity"]
@@ -43,18 +42,17 @@ DEVICES = ("cuda", "cpu")
 VERSION = 1
 """Raised whenever the same frames and parameters would give other keypoints."""
 
-_RECIPES: dict[str, type[Performer] | type[PerFrame]] = {
-    "performer": Performer,
-    "per-frame": PerFrame,
-}
+_FIELDS = {"skeleton": "openpose67", "face_landmarks": "face468"}
 
 
 @dataclass(frozen=True)
 class Config:
     """Parameters of the detector."""
 
-    recipe: Literal["performer", "per-frame"] = "performer"
-    """How hands are looked for; see above."""
+    recipe: Literal["performer", "per-frame", "ensemble"] = "performer"
+    """How people and hands are looked for; see above."""
+    players: int = 2
+    """`ensemble`: how many players there are."""
     fidelity: Literal["exact", "fast"] = "exact"
     """"fast" computes in half precision on CUDA; hands move by 0.1 px, bodies by 1 px."""
     key_frames: int = 5
@@ -73,7 +71,7 @@ class Config:
     """Regions at a time on CUDA; halved when memory runs out."""
 
     def __post_init__(self) -> None:
-        for name in ("key_frames", "fallback_frames", "heat_map_window", "batch"):
+        for name in ("players", "key_frames", "fallback_frames", "heat_map_window", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: must be at least 1")
 
@@ -111,62 +109,56 @@ class Mediapipe:
     def __init__(self, config: Config, runner: Runner) -> None:
         self.config = config
         self.identity: Mapping[str, Any] = identity(config)
-        self.topologies: Mapping[str, Topology] = {"skeleton": topology("openpose67")} | (
-            {"face_landmarks": topology("face468")} if config.faces else {}
-        )
+        self.topologies: Mapping[str, Topology] = {
+            f"{field}{number}": topology(name)
+            for field, name in _FIELDS.items()
+            for number in _numbers(config)
+            if config.faces or field == "skeleton"
+        }
         self._runner = runner
 
     def detect(self, frames: Iterable[Frame]) -> Detected:
         """See `avpipe.detectors.Detector.detect`.
 
         Notes `hand_origin` (T, 2) uint8, left and right: 0 none, 1 direct, 2 propagated from a
-        neighbouring frame, 3 fallback, 4 from a palm of the whole picture.
+        neighbouring frame, 3 fallback, 4 from a palm of the whole picture; and `hand_origin_2`
+        and so on for further players.
         """
-        body, face = Track("blazepose33"), Track("face468")
-        hands = {side: Track("hand21") for side in SIDES}
-        origins = bytearray()
-        for block in self._blocks(frames):
-            for t in range(len(block)):
-                body.append(_body(block, t))
-                for side, track in hands.items():
-                    found = block.hands.get((t, side))
-                    track.append(found and _flat(found.hand.xy, found.hand.presence))
-                    origins.append(found.origin if found else 0)
-                if self.config.faces:
-                    mesh = block.faces.get(t)
-                    face.append(None if mesh is None else _flat(mesh, 1.0))
-        left, right = (hands[side].keypoints() for side in SIDES)
-        fields = {"skeleton": compose_openpose67(body.keypoints(), left, right)}
-        if self.config.faces:
-            fields["face_landmarks"] = face.keypoints()
-        return Detected(fields, {"hand_origin": np.frombuffer(origins, np.uint8).reshape(-1, 2)})
-
-    def _blocks(self, frames: Iterable[Frame]) -> Iterator[Block]:
         config = self.config
-        rules = Rules(
-            config.key_frames, config.fallback_frames, config.wrist_gate, config.heat_map_window
-        )
-        faces = Faces(config.key_frames if config.recipe == "performer" else 1)
+        players = [Player() for _ in _numbers(config)]
+        faces = [Faces(1 if config.recipe == "per-frame" else config.key_frames) for _ in players]
         blocks = prefetched(read(checked(frames), self._runner), ahead=1)
-        for block in _RECIPES[config.recipe](rules)(blocks):
-            if config.faces:
-                faces.find(block)
-            yield block
+        for together in _recipe(config)(blocks):
+            for player, face, block in zip(players, faces, together, strict=True):
+                if config.faces:
+                    face.find(block)
+                player.append(block)
+        players.sort(key=Player.across)
+        numbered = list(zip(_numbers(config), players, strict=True))
+        fields = {f"skeleton{number}": player.skeleton() for number, player in numbered}
+        if config.faces:
+            fields |= {f"face_landmarks{number}": player.face() for number, player in numbered}
+        return Detected(fields, {f"hand_origin{n}": player.origins() for n, player in numbered})
 
 
-def _body(block: Block, t: int) -> Joints | None:
-    body = block.bodies.get(t)
-    if body is None:
-        return None
-    return body.xy[:33].astype(np.float32), body.visibility[:33].astype(np.float32)
+def _recipe(config: Config) -> Callable[[Iterable[Block]], Iterator[tuple[Block, ...]]]:
+    rules = Rules(
+        config.key_frames, config.fallback_frames, config.wrist_gate, config.heat_map_window
+    )
+    if config.recipe == "ensemble":
+        return Ensemble(rules, config.players)
+    recipe = Performer(rules) if config.recipe == "performer" else PerFrame(rules)
+    return lambda blocks: ((block,) for block in recipe(blocks))
 
 
-def _flat(xy: Any, confidence: float) -> Joints:
-    return xy.astype(np.float32), np.full(len(xy), confidence, np.float32)
+def _numbers(config: Config) -> list[str]:
+    """What is appended to the fields of each player."""
+    players = config.players if config.recipe == "ensemble" else 1
+    return ["", *(f"_{number}" for number in range(2, players + 1))]
 
 
 def _models(config: Config) -> list[str]:
-    hands = ["palm", "hand"] + (["hand_recrop"] if config.recipe == "performer" else [])
+    hands = ["palm", "hand"] + ([] if config.recipe == "per-frame" else ["hand_recrop"])
     return ["body", "pose", *hands] + (["face", "mesh"] if config.faces else [])
 
 

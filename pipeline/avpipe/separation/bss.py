@@ -27,6 +27,7 @@ SMALLEST = 1e-30
 """Energies below this part of the estimate's are rounding: ratios are bounded by 300 dB."""
 RIDGES = (0.0, 1e-13, 1e-11, 1e-9, 1e-7)
 """Added to the diagonal in turn until the factorisation succeeds; a reference has energy 1."""
+POSITIVE = "correlations of signals of energy 1 with a ridge are positive definite"
 
 
 def evaluate(references: Any, estimates: Any, taps: int) -> dict[str, Any]:
@@ -165,7 +166,7 @@ def _cholesky(lags_SSL: Any) -> Any:
         lower, info = lapack.dpotrf(_toeplitz(lags_SSL, ridge), lower=1, clean=0, overwrite_a=1)
         if info == 0:
             return lower
-    raise AssertionError("correlations of unit energy with a ridge are positive definite")
+    raise AssertionError(POSITIVE)
 
 
 def _toeplitz(lags_SSL: Any, ridge: float) -> Any:
@@ -213,6 +214,8 @@ class _Torch:
             lower, info = torch.linalg.cholesky_ex(matrix)
             if not bool(info.any()):
                 break
+        else:
+            raise AssertionError(POSITIVE)
 
         def solve(right_BSEL: Any) -> Any:
             e = right_BSEL.shape[2]

@@ -61,23 +61,29 @@ class Journal(lightning.Callback):
         self, trainer: lightning.Trainer, training: lightning.LightningModule
     ) -> None:
         """Starts the clock and the progress line; forgets rows that came after the checkpoint."""
+        assert isinstance(training, Training)
         self._started = self._interval_started = time.monotonic()
         self.rows = [row for row in self.rows if row["step"] <= trainer.global_step]
+        if training.global_step >= training.recipe.steps:
+            self._stop(trainer, "steps")
         if trainer.is_global_zero:
             text = TextColumn("{task.fields[text]}")
             self._progress = Progress(BarColumn(), text, console=Console(stderr=True))
             self._progress.start()
-            self._progress.add_task("", total=trainer.max_steps, text="")
+            self._progress.add_task("", total=training.recipe.steps, text="")
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, training: lightning.LightningModule, *_: object
     ) -> None:
-        """Progress, and the budget."""
+        """Progress, and the end: a stop asked for here comes after a validation."""
+        assert isinstance(training, Training)
         if self._progress is not None:
-            self._progress.update(
-                self._progress.task_ids[0], completed=trainer.global_step, text=self._text(trainer)
-            )
-        if self.seconds is not None and time.monotonic() - self._started > self.seconds:
+            text = self._text(training)
+            task = self._progress.task_ids[0]
+            self._progress.update(task, completed=training.global_step, text=text)
+        if training.global_step >= training.recipe.steps:
+            self._stop(trainer, "steps")
+        elif self.seconds is not None and time.monotonic() - self._started > self.seconds:
             self._stop(trainer, "budget")
 
     def on_validation_start(
@@ -155,17 +161,12 @@ class Journal(lightning.Callback):
             "seconds": earlier + time.monotonic() - self._interval_started,
         }
 
-    def _text(self, trainer: lightning.Trainer) -> str:
+    def _text(self, training: Training) -> str:
         assert self._progress is not None
-        task = self._progress.tasks[0]
-        speed = task.speed or 0.0
-        rest = (trainer.max_steps - trainer.global_step) / speed if speed else 0.0
-        assert isinstance(trainer.lightning_module, Training)
-        batch = trainer.lightning_module.recipe.batch
-        return (
-            f"step {trainer.global_step}/{trainer.max_steps}"
-            f"  {speed * batch:.1f} samples/s  ETA {timedelta(seconds=round(rest))}"
-        )
+        speed = self._progress.tasks[0].speed or 0.0
+        step, steps = training.global_step, training.recipe.steps
+        rest = timedelta(seconds=round((steps - step) / speed)) if speed else "-"
+        return f"step {step}/{steps}  {speed * training.recipe.batch:.1f} samples/s  ETA {rest}"
 
 
 def read_rows(path: Path) -> list[dict[str, float]]:

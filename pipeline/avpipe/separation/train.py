@@ -110,7 +110,7 @@ def train(config: Config) -> Result:
             devices=config.devices,
             strategy="ddp" if config.devices > 1 else "auto",
             precision=config.precision,
-            max_steps=chosen.steps,
+            max_epochs=-1,  # the journal ends it, after a last validation
             callbacks=[keeper],
             plugins=[journal.AtomicCheckpoints()],
             logger=_logger(config.out),

@@ -9,8 +9,8 @@ A stage is a module with
     tool     (config) -> dict: identity of the programs and models that shape the output
     run      (job) -> dict: fills `job.out`, returns facts for the provenance sidecar
     COLUMNS  (optional) further columns of the manifest that shape the output
-    outside  (optional) (config, recording) -> dict: digests of files beside the artifacts that
-             shape the output of this recording
+    outside  (optional) (config) -> None, or a function (recording) -> dict: digests of files
+             beside the artifacts that shape the output of this recording
 
 `run` reads only what `job` gives it and knows nothing of where it runs. An expected failure of the
 recording is raised as `RecordingFailed`. Files named `*.sidecar.json` describe how the data came

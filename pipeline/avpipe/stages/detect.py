@@ -9,8 +9,9 @@ alone, with `present` false.
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -58,11 +59,10 @@ def tool(config: Config) -> Facts:
     return identity
 
 
-def outside(config: Config, recording: Recording) -> Facts:
-    """Digest of the keypoints that are imported; nothing if they are detected."""
+def outside(config: Config) -> Callable[[Recording], Facts] | None:
+    """The digest of the keypoints that are imported for a recording; None if they are detected."""
     inputs = getattr(detectors.module(config.detector), "inputs", None)
-    facts: Facts = inputs(_config(config), recording) if inputs is not None else {}
-    return facts
+    return partial(inputs, _config(config)) if inputs is not None else None
 
 
 def _config(config: Config) -> Any:

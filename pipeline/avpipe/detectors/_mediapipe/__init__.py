@@ -1,10 +1,19 @@
-"""MediaPipe's landmark models outside MediaPipe: parts of the detector `mediapipe`.
+"""MediaPipe's landmark models outside MediaPipe: the parts of the detector `mediapipe`.
 
-models    the model files, their digests and what each takes
-tflite    a model file as a graph of operations with weights
-litert    runs a model on the CPU (LiteRT)
-torch_graph   runs a model as a PyTorch module (CUDA)
-crop      cuts regions of a picture out as MediaPipe does, bit for bit
-regions   the geometry between the models: detections and landmarks to regions
-decode    what comes out of the models: boxes, landmarks, heat maps
+    models        the model files, their digests and what picture each takes
+    tflite        a model file as a graph of operations with plain weights; pruning
+    torch_graph   runs such a graph as a PyTorch module
+    litert        runs a model file on the CPU
+    crop          cuts regions out of a picture as MediaPipe does, bit for bit
+    regions       the geometry between the models: detections and landmarks to regions
+    decode        what comes out of the models: boxes, landmarks, heat maps
+    runner, torch_runner   pictures on a device, and models run on regions of them
+    chain         the models one after the other, for given frames
+    blocks        consecutive frames and what has been found in them
+    per_frame, performer, ensemble   the recipes: blocks in, finished blocks out
+    arms          how well a hand suits an arm
+    people, faces who is the performer; his face
+    collect       finished blocks to keypoints
+
+Everything from `chain` on is numpy on a few numbers a frame and the same on every device.
 """

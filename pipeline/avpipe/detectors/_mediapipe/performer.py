@@ -16,10 +16,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from avpipe.detectors._mediapipe import chain, regions
+from avpipe.detectors._mediapipe import arms, chain, regions
 from avpipe.detectors._mediapipe.blocks import (
-    ELBOW,
-    SHOULDERS,
     WRIST,
     Block,
     Edge,
@@ -29,8 +27,7 @@ from avpipe.detectors._mediapipe.blocks import (
     Slot,
 )
 from avpipe.detectors._mediapipe.chain import Body, Hand, Region
-from avpipe.detectors._mediapipe.crop import Regions
-from avpipe.detectors._mediapipe.people import People
+from avpipe.detectors._mediapipe.people import Players
 from avpipe.detectors._sides import SIDES, VISIBLE, Side, assign, other_side
 
 _LOOK_FRAMES = 25
@@ -40,9 +37,12 @@ _LOOK_FRAMES = 25
 class Performer:
     """The recipe for one recording."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, players: Players | None = None, player: int = 0) -> None:
+        """`player` is which of `players` it is; without them it is the only one."""
         self.rules = rules
-        self._people = People()
+        self._alone = players is None
+        self._players = players or Players(1, rules.key_frames)
+        self._player = player
         self._region: Region | None = None
         self._palm = 0.0
 
@@ -64,7 +64,8 @@ class Performer:
     def _look(self, block: Block, before: Edge) -> None:
         """Everything that needs no later frame."""
         self._find_bodies(block)
-        self._drop_made_up_bodies(block)
+        if self._alone:
+            self._drop_made_up_bodies(block)
         self._find_guided(block)
         self._propagate(block, 1, before)
 
@@ -74,32 +75,29 @@ class Performer:
         if self._fall_back(block):
             self._propagate(block, 1, before)
             self._propagate(block, -1, after)
-        self._find_palms(block)
+        if self._alone:
+            self._find_palms(block)
 
     # --- bodies
 
     def _find_bodies(self, block: Block) -> None:
-        every = range(len(block))
-        keys = [t for t in every if (block.start + t) % self.rules.key_frames == 0]
-        whole = chain.whole(block.pictures, keys)
-        found = chain.detect(block.pictures, whole, "body", chain.THRESHOLD)
-        detected = dict(zip(keys, found, strict=True))
+        looked = self._players.regions(block, self._player)
         where, missing = {}, []
-        for t in every:
-            if t in detected:
-                seen = detected[t] if len(detected[t].scores) else None
-                self._region = self._people.look(block.start + t, seen)
+        for t in range(len(block)):
+            self._region = looked.get(t, self._region)
             if self._region is not None:
                 where[t] = self._region
-            elif t not in keys:
+            elif t not in looked:
                 missing.append(t)
-        where |= _body_regions(block, missing)
+        if self._alone:
+            where |= _body_regions(block, missing)
         window = self.rules.heat_map_window
         block.bodies = chain.bodies(block.pictures, dict(sorted(where.items())), window)
-        # The person has moved out of the last key frame's region: look where he is now.
-        lost = [t for t in where if t not in block.bodies and t not in missing]
-        again = _body_regions(block, lost)
-        block.bodies |= chain.bodies(block.pictures, again, window)
+        if self._alone:
+            # He has moved out of the last key frame's region: look where he is now.
+            lost = [t for t in where if t not in block.bodies and t not in missing]
+            again = _body_regions(block, lost)
+            block.bodies |= chain.bodies(block.pictures, again, window)
 
     # --- hands
 
@@ -114,12 +112,10 @@ class Performer:
 
     def _find_guided(self, block: Block) -> None:
         slots = self._holes(block)
-        rough = [
-            (t, _one(regions.hand_from_pose(block.bodies[t].xy[None, :33], side)))
-            for t, side in slots
-        ]
-        better = regions.snapped(chain.recropped(block.pictures, rough))
-        where = [(t, region) for (t, _), region in zip(slots, better, strict=True)]
+        rough = arms.at_the_hands(block, slots)
+        frames = [t for t, _ in slots]
+        better = chain.recropped(block.pictures, list(zip(frames, rough, strict=True)))
+        where = list(zip(frames, regions.snapped(better), strict=True))
         self._accept(block, slots, chain.hands(block.pictures, where), Origin.DIRECT)
 
     def _propagate(self, block: Block, step: int, beyond: Edge) -> None:
@@ -137,7 +133,7 @@ class Performer:
                 source = beyond.get(side) if t == first else block.hands.get((t - step, side))
                 if source is not None:
                     slots.append((t, side))
-                    where.append((t, _one(regions.hand_from_landmarks(source.hand.xy[None]))))
+                    where.append((t, arms.only(regions.hand_from_landmarks(source.hand.xy[None]))))
             found = chain.hands(block.pictures, where)
             filled = self._accept(block, slots, found, Origin.PROPAGATED)
             holes -= set(slots)
@@ -146,7 +142,7 @@ class Performer:
     def _fall_back(self, block: Block) -> bool:
         """Looks for palms around the wrist in the first and every fifth frame of a hole."""
         slots = _spread(self._holes(block), self.rules.fallback_frames)
-        where = [(t, self._arm(block.bodies[t], side)) for t, side in slots]
+        where = [(t, arms.around(block.bodies[t], side)) for t, side in slots]
         tries = [
             (slot, region)
             for slot, found in zip(slots, chain.palm_regions(block.pictures, where), strict=True)
@@ -157,7 +153,7 @@ class Performer:
         for (slot, _), hand in zip(tries, hands, strict=True):
             if hand is not None and self._fits(block.bodies[slot[0]], slot[1], hand):
                 other = best.get(slot)
-                if other is None or _merit(hand, slot[1]) > _merit(other, slot[1]):
+                if other is None or arms.merit(hand, slot[1]) > arms.merit(other, slot[1]):
                     best[slot] = hand
         return bool(self._accept(block, list(best), list(best.values()), Origin.FALLBACK))
 
@@ -180,7 +176,7 @@ class Performer:
             if t in looks:
                 sizes = [np.linalg.norm(hand.xy[9] - hand.xy[0]) for hand in seen.get(t, [])]
                 self._palm = float(max(sizes, default=0.0))
-            if t in block.bodies and self._palm > 0.5 * _span(block.bodies[t]):
+            if t in block.bodies and self._palm > 0.5 * arms.span(block.bodies[t]):
                 del block.bodies[t]
 
     def _whole_picture_hands(self, block: Block, frames: Sequence[int]) -> dict[int, list[Hand]]:
@@ -192,7 +188,7 @@ class Performer:
             for region in regions.snapped(np.reshape(of_t, (-1, 5)))
         ]
         again = [
-            (t, _one(regions.hand_from_landmarks(hand.xy[None])))
+            (t, arms.only(regions.hand_from_landmarks(hand.xy[None])))
             for (t, _), hand in zip(where, chain.hands(block.pictures, where), strict=True)
             if hand is not None
         ]
@@ -201,13 +197,6 @@ class Performer:
             if hand is not None:
                 hands.setdefault(t, []).append(hand)
         return hands
-
-    def _arm(self, body: Body, side: Side) -> Region:
-        """The square around the end of an arm."""
-        wrist, elbow = body.xy[WRIST[side]], body.xy[ELBOW[side]]
-        hand = regions.hand_centre(body.xy[None, :33], side)[0]
-        length = max(3 * float(np.linalg.norm(wrist - elbow)), 64.0)
-        return _one(regions.square((0.3 * wrist + 0.7 * hand)[None], np.array([length])))
 
     def _accept(
         self, block: Block, slots: Sequence[Slot], hands: Sequence[Hand | None], origin: Origin
@@ -219,9 +208,9 @@ class Performer:
                 continue
             other = other_side(side)
             twin = block.hands.get((t, other))
-            if twin is not None and _is_same(hand, twin.hand):
+            if twin is not None and arms.is_same(hand, twin.hand):
                 body = block.bodies[t]
-                if _claim(body, side, hand) <= _claim(body, other, twin.hand):
+                if arms.claim(body, side, hand) <= arms.claim(body, other, twin.hand):
                     continue
                 del block.hands[t, other]
             block.hands[t, side] = Found(hand, origin)
@@ -229,46 +218,12 @@ class Performer:
         return [slot for slot in kept if slot in block.hands]
 
     def _fits(self, body: Body, side: Side, hand: Hand) -> bool:
-        return _gap(body, side, hand) <= self.rules.wrist_gate
+        return arms.gap(body, side, hand) <= self.rules.wrist_gate
 
 
 def _body_regions(block: Block, frames: Sequence[int]) -> dict[int, Region]:
     found = chain.body_regions(block.pictures, frames)
-    return {t: _one(region[None]) for t, region in found.items()}
-
-
-def _one(region: Regions) -> Region:
-    """The only region, snapped to the grid."""
-    one: Region = regions.snapped(region)[0]
-    return one
-
-
-def _gap(body: Body, side: Side, hand: Hand) -> float:
-    """From the hand's wrist to the body's, in shoulder widths."""
-    gap = float(np.linalg.norm(hand.xy[0] - body.xy[WRIST[side]]))
-    return gap / max(_span(body), 1.0)
-
-
-def _is_same(one: Hand, other: Hand) -> bool:
-    """Whether two sides have found one and the same hand."""
-    palm = float(np.linalg.norm(one.xy[9] - one.xy[0]))
-    return float(np.linalg.norm(one.xy - other.xy, axis=1).mean()) < 0.3 * palm
-
-
-def _claim(body: Body, side: Side, hand: Hand) -> float:
-    """How well a hand suits a side: sure, of the right look, near the wrist."""
-    return _merit(hand, side) - _gap(body, side, hand)
-
-
-def _span(body: Body) -> float:
-    """Width of the shoulders, px; of a player seen from the side, the longer forearm."""
-    pairs = [SHOULDERS, *([WRIST[side], ELBOW[side]] for side in SIDES)]
-    return max(float(np.linalg.norm(body.xy[a] - body.xy[b])) for a, b in pairs)
-
-
-def _merit(hand: Hand, side: Side) -> float:
-    """Presence, less a half if the hand looks like one of the other side."""
-    return hand.presence - 0.5 * (hand.label != side)
+    return {t: arms.only(region[None]) for t, region in found.items()}
 
 
 def _spread(holes: Sequence[Slot], step: int) -> list[Slot]:

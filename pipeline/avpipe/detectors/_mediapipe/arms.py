@@ -1,0 +1,63 @@
+"""Arms and hands: where an arm says that a hand is, and how well a hand suits an arm."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from avpipe.detectors._mediapipe import regions
+from avpipe.detectors._mediapipe.blocks import ELBOW, SHOULDERS, WRIST, Block, Slot
+from avpipe.detectors._mediapipe.chain import Body, Hand, Region
+from avpipe.detectors._mediapipe.crop import Regions
+from avpipe.detectors._sides import SIDES, Side
+
+
+def at_the_hands(block: Block, slots: Sequence[Slot]) -> Regions:
+    """(n, 5) where the arms say that hands must be."""
+    rough = np.empty((len(slots), 5))
+    for side in SIDES:
+        of_side = [i for i, slot in enumerate(slots) if slot[1] == side]
+        if of_side:
+            bodies = np.stack([block.bodies[slots[i][0]].xy for i in of_side])
+            rough[of_side] = regions.hand_from_pose(bodies, side)
+    return regions.snapped(rough)
+
+
+def around(body: Body, side: Side) -> Region:
+    """The square around the end of an arm, where a palm may be searched."""
+    wrist, elbow = body.xy[WRIST[side]], body.xy[ELBOW[side]]
+    hand = regions.hand_centre(body.xy[None], side)[0]
+    length = max(3 * float(np.linalg.norm(wrist - elbow)), 64.0)
+    return only(regions.square((0.3 * wrist + 0.7 * hand)[None], np.array([length])))
+
+
+def gap(body: Body, side: Side, hand: Hand) -> float:
+    """From the hand's wrist to the body's, in shoulder widths."""
+    return float(np.linalg.norm(hand.xy[0] - body.xy[WRIST[side]])) / max(span(body), 1.0)
+
+
+def is_same(one: Hand, other: Hand) -> bool:
+    """Whether two sides have found one and the same hand."""
+    palm = float(np.linalg.norm(one.xy[9] - one.xy[0]))
+    return float(np.linalg.norm(one.xy - other.xy, axis=1).mean()) < 0.3 * palm
+
+
+def claim(body: Body, side: Side, hand: Hand) -> float:
+    """How well a hand suits a side: sure, of the right look, near the wrist."""
+    return merit(hand, side) - gap(body, side, hand)
+
+
+def span(body: Body) -> float:
+    """Width of the shoulders, px; of a player seen from the side, the longer forearm."""
+    pairs = [SHOULDERS, *([WRIST[side], ELBOW[side]] for side in SIDES)]
+    return max(float(np.linalg.norm(body.xy[a] - body.xy[b])) for a, b in pairs)
+
+
+def merit(hand: Hand, side: Side) -> float:
+    """Presence, less a half if the hand looks like one of the other side."""
+    return hand.presence - 0.5 * (hand.label != side)
+
+
+def only(region: Regions) -> Region:
+    """The only region, snapped to the grid."""
+    one: Region = regions.snapped(region)[0]
+    return one
