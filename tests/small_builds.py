@@ -77,8 +77,8 @@ def profile(address: str | None = None, **limits: float) -> Profile:
         "test",
         address,
         {"net": 1, "cpu": 2, "gpu": 0},
-        pace,
-        TaskLimits(**{"seconds": 60.0, "memory_gib": 4.0, **limits}),
+        pace=pace,
+        limits=TaskLimits(**{"seconds": 60.0, "memory_gib": 4.0, **limits}),
     )
 
 

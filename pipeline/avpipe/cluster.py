@@ -322,6 +322,8 @@ def _outcome(future: Any, marker: Path) -> Outcome:
     except TimeoutError:  # its worker died after the work, before it was told
         return Outcome(undone=True)
     except (CancelledError, OSError):
+        error = None
+    if error is None:
         return Outcome(message="the connection to the Dask scheduler was lost")
     if isinstance(error, KilledWorker):
         if not marker.exists():
