@@ -192,14 +192,7 @@ class Ledger:
         )
 
     def reached(self, recording: str, stage: str, key: str, digest: str | None = None) -> None:
-        """The recording has this artifact at this stage now; an earlier failure there is over.
-
-        Args:
-            recording: id.
-            stage: name.
-            key: of the artifact.
-            digest: its content digest, if it is known.
-        """
+        """The recording has this artifact at this stage now; an earlier failure there is over."""
         self._db.execute(
             "INSERT OR REPLACE INTO current VALUES (?, ?, ?, ?)", (recording, stage, key, digest)
         )
@@ -287,7 +280,7 @@ class Ledger:
     def complete(self) -> dict[str, dict[str, Any]]:
         """recording -> its summary of the last time all its stages were done."""
         rows = self._db.execute("SELECT recording, summary FROM complete")
-        return {recording: json.loads(text) for recording, text in rows}
+        return {r: json.loads(text) for r, text in rows}
 
     def signatures(self) -> dict[str, str]:
         """recording -> signature of its artifacts of the last time all its stages were done."""
@@ -398,4 +391,4 @@ class Ledger:
     def known(self) -> dict[tuple[str, str], str]:
         """(stage, key) of every artifact in the ledger -> its content digest."""
         rows = self._db.execute("SELECT stage, key, digest FROM artifact")
-        return {(stage, key): digest for stage, key, digest in rows}
+        return {(row[0], row[1]): row[2] for row in rows}
