@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from avpipe import open_dataset
 from avpipe.separation import plots, separate
@@ -26,6 +27,8 @@ from avpipe.separation.train import Config, train
 from machine import RESULTS, machine, save
 
 SECONDS = 2_700.0
+SIZE = (640, 900)
+"""Of the pictures, px."""
 SYSTEMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "unet-label-multiply": (
         {"conditioning": "label-multiply"},
@@ -89,7 +92,9 @@ def pictures(folders: dict[str, Path], urmp: Path, out: Path) -> None:
                 stem = next(s for n, s in found.stems.items() if _same(n, instrument))
                 signals[f"{instrument}, true"] = truth
                 signals[f"{instrument}, by {name}"] = resample(stem, found.sample_rate, 11_025)
-            plots.spectrograms(signals, 11_025, out / f"{piece.name}-{name}.png")
+            path = out / f"{piece.name}-{name}.png"
+            plots.spectrograms(signals, 11_025, path)
+            Image.open(path).quantize(48).resize(SIZE).save(path, optimize=True)
 
 
 def _same(name: str, instrument: str) -> bool:

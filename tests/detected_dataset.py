@@ -65,7 +65,7 @@ def write(folder: Path) -> tuple[Path, Manifest]:
         publish("segment", keys["segment"], _identity("segment"), {"detect": "d"}, _segment)
         current = {"video": keys["video"], "detect": keys["old"], "segment": keys["segment"]}
         for stage, key in current.items():
-            ledger.reached("filmed", stage, key)
+            ledger.reached("filmed", stage, key, ledger.digest(stage, key))
         summary = {
             "keys": current, "frames": FRAMES, "segments": [[0, FRAMES]], "reason": None,
             "detector": IDENTITIES["old"], "topologies": {"skeleton": "openpose67"},

@@ -7,6 +7,9 @@ import typer
 
 from avpipe.cli import output
 
+Wiener = Annotated[
+    bool, typer.Option("--wiener", help="Share the mixture out by a Wiener filter over the stems.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
@@ -115,6 +118,7 @@ def evaluate(
         int | None, typer.Option(help="Cut ensembles into segments of so many samples.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the mixtures.")] = 0,
+    wiener: Wiener = False,
     device: Device = "auto",
     json: output.Json = False,
 ) -> int:
@@ -132,6 +136,7 @@ def evaluate(
         mixture_list=mixture_list,
         segment_samples=segment_samples,
         seed=seed,
+        wiener=wiener,
         device=_device(device),
     )
     if json:
@@ -158,6 +163,7 @@ def separate(
     exact_sum: Annotated[
         bool, typer.Option("--exact-sum", help="Make the stems add up to the mixture.")
     ] = False,
+    wiener: Wiener = False,
     device: Device = "auto",
     json: output.Json = False,
 ) -> int:
@@ -166,7 +172,13 @@ def separate(
 
     names = None if instruments is None else [n.strip() for n in instruments.split(",")]
     found = separation.separate(
-        recording, run, names, out=out, exact_sum=exact_sum, device=_device(device)
+        recording,
+        run,
+        names,
+        out=out,
+        exact_sum=exact_sum,
+        wiener=wiener,
+        device=_device(device),
     )
     if json:
         output.document(

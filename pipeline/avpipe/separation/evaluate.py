@@ -262,7 +262,12 @@ def _report(
         }
         for other in others
     }
-    labelled = {name: "categories" in s.needs for name, s in loaded.items() if name not in BOUNDS}
+    labelled = {
+        # The Wiener filter shares the mixture out among the instruments that play.
+        name: "categories" in s.needs or name.endswith(FILTERED)
+        for name, s in loaded.items()
+        if name not in BOUNDS
+    }
     real = any("#" in piece.name or piece.published for piece in pieces)
     return Report(
         rows=rows,
