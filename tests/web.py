@@ -1,6 +1,7 @@
 """A loopback web server that plays all the moods of the sites that recordings come from.
 
 `http://127.0.0.1:port/<mood>/<file>`: the file of the folder it serves, as that mood gives it.
+`http://127.0.0.1:port/mirror/<file>`: in the mood that `Server.moods` has for the file, else good.
 `Server.requests` counts what was asked for, by path, without those that want headers only.
 """
 
@@ -26,6 +27,7 @@ class Server:
 
     address: str
     requests: Counter[str] = field(default_factory=Counter)
+    moods: dict[str, str] = field(default_factory=dict)
     stopping: Event = field(default_factory=Event)
 
     def url(self, mood: str, name: str) -> str:
@@ -63,6 +65,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.state.requests[self.path] += self.command == "GET"
         _, mood, name = unquote(self.path).split("/", 2)
         folder: Path = self.server.folder  # type: ignore[attr-defined]
+        if mood == "mirror":
+            mood = self.state.moods.get(name, "good")
         data = (folder / name).read_bytes() if (folder / name).is_file() else b""
         with suppress(ConnectionError):
             if mood.isdigit():
