@@ -12,6 +12,7 @@ import queue
 import shlex
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
@@ -30,6 +31,9 @@ from avpipe.stages import Pool
 from avpipe.work import Order, Outcome
 
 POOLS: tuple[Pool, ...] = ("net", "cpu", "gpu")
+
+_JOIN_SECONDS = 5.0
+"""How long a scheduler's workers may take to come (back) before a need is refused."""
 
 _RESULT_SECONDS = 20.0
 """How long the outcome of an order that has ended may take to arrive."""
@@ -164,14 +168,22 @@ class Pools:
             except (OSError, ValueError) as error:
                 raise UsageError(f"no Dask scheduler answers at {profile.address}") from error
         self._client.scheduler_comm.interval = 0.001  # else up to 10 ms until an order leaves
-        self.refresh()
-        missing = [p for p in needs if p != "gpu" and not self.slots.get(p)]
-        missing = [p for p in missing if p not in self._elsewhere]
+        missing = self._missing(needs)
+        deadline = time.monotonic() + _JOIN_SECONDS
+        while missing and time.monotonic() < deadline:
+            time.sleep(0.1)
+            missing = self._missing(needs)
         if missing:
             raise UsageError(
                 f"{profile.name}: no worker offers {', '.join(missing)}; start one with"
                 f' `dask worker {profile.address} --nthreads 1 --resources "{missing[0]}=1"`'
             )
+
+    def _missing(self, needs: Mapping[Pool, int]) -> list[Pool]:
+        """Pools that nobody works for, nor will because it was launched."""
+        self.refresh()
+        wanted = [p for p in needs if p != "gpu" and p not in self._elsewhere]
+        return [p for p in wanted if not self.slots.get(p)]
 
     def __enter__(self) -> Self:
         return self
