@@ -98,7 +98,7 @@ def test_workers_are_started_by_a_command(tiny: Make, tmp_path: Path) -> None:
     launched = replace(
         profile(),
         pools={"net": 1, "cpu": 2, "gpu": 0},
-        launch={"cpu": ("sh", "-c", "exec {worker}")},
+        launch={"cpu": ("sh", "-c", "sleep 3; exec {worker}")},
         host="127.0.0.1",
     )
     observer = Silent()
