@@ -336,6 +336,8 @@ def _outcome(future: Any, marker: Path) -> Outcome:
     except (CancelledError, OSError):
         error = None
     if error is None:
+        if future.client.status == "running":  # its worker died and took the outcome along
+            return Outcome(undone=True)
         return Outcome(message="the connection to the Dask scheduler was lost")
     if isinstance(error, KilledWorker):
         if not marker.exists():
