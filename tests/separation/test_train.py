@@ -200,7 +200,7 @@ def test_the_datasets_categories_become_classes_the_separator_does_not_know(
         ({"options": {"depth": 3}}, r"separator unet: unknown parameter 'depth'"),
         (
             {"recipe": "sop-music", "options": {}},
-            r"holds no frames: build it with --fields frames",
+            r"holds no frames: build it with --fields audio,frames",
         ),
         ({"separator": "oracle", "options": {}}, r"unknown parameter|nothing to train"),
         ({"changes": {"most": 4}}, r"mixtures of 4 different categories need as many"),

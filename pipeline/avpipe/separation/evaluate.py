@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from avpipe.types import Float32
 if TYPE_CHECKING:
     from avpipe.separation.interface import Separator
     from avpipe.separation.mixing import Mixing
-    from avpipe.separation.pictures import Look
+    from avpipe.separation.sight import Look
 
 BOUNDS = ("oracle", "mixture")
 """Systems that need no training."""
@@ -63,6 +64,7 @@ def evaluate(
     mixtures: int = 100,
     mixture_list: str | Path | None = None,
     segment_samples: int | None = None,
+    accompaniment: str | Path | None = None,
     wiener: bool = False,
     seed: int = 0,
     device: str = "cpu",
@@ -80,6 +82,7 @@ def evaluate(
         mixture_list: a `mixtures.csv` of an earlier evaluation, instead.
         segment_samples: cut ensembles into segments of so many samples and drop the rest (65,535
             in the thesis); None: whole pieces.
+        accompaniment: a built dataset of sound; something of its test part is in every mixture.
         wiener: give every training a second row, with `wiener` after it.
         seed: of the mixtures.
         device: for torch.
@@ -90,21 +93,22 @@ def evaluate(
     target = None if out is None else Path(out)
     if target is not None and (target / "results.json").exists():
         raise UsageError(f"{target} holds results: choose another folder")
-    loaded = {str(system): _load(system, device) for system in systems}
-    if not loaded:
+    both = {str(system): _load(system, device) for system in systems}
+    if not both:
         raise UsageError("nothing to evaluate: name trainings, oracle or mixture")
+    loaded = {name: separator for name, (separator, _) in both.items()}
+    looks = {name: look for name, (_, look) in both.items()}
     front_end = next(iter(loaded.values())).front_end
     _check_alike(loaded)
     folder = Path(data)
     if (folder / "MANIFEST.json").exists():
-        look = _look(systems, loaded)
-        drawn = (mixing, mixtures, mixture_list, seed)
-        pieces = list(_mixed(folder, front_end, look, *drawn, target))
+        drawn = (mixing, mixtures, mixture_list, accompaniment, seed)
+        pieces = list(_mixed(folder, front_end, list(looks.values()), *drawn, target))
     else:
-        _refuse_seeing(loaded)
+        _refuse_seeing(looks)
         whole = testsets.ensembles(folder, front_end.sample_rate)
         pieces = [segment for piece in whole for segment in piece.segments(segment_samples)]
-    runs = {name: _system(separator, device) for name, separator in loaded.items()}
+    runs = {name: _system(s, looks[name], device) for name, s in loaded.items()}
     if wiener:
         for name, separator in list(loaded.items()):
             if name not in BOUNDS:
@@ -118,19 +122,18 @@ def evaluate(
     return report
 
 
-def _load(system: str | Path, device: str) -> "Separator":
+def _load(system: str | Path, device: str) -> "tuple[Separator, Look]":
+    """A separator, and what it is shown."""
     from avpipe import separation
     from avpipe.separation import runs
+    from avpipe.separation.sight import Look
 
     if str(system) in BOUNDS:
-        return separation.create(str(system)).to(device)
+        return separation.create(str(system)).to(device), Look(frozenset())
     separator, facts = runs.load(Path(system))
-    missing = separator.needs - {"categories", "frames"}
-    if missing:
-        raise UsageError(f"{system} needs {', '.join(sorted(missing))}: test sets have none")
     if not separator.classes:
         separator.classes = facts.classes
-    return separator.to(device)
+    return separator.to(device), facts.look(separator)
 
 
 def _check_alike(loaded: Mapping[str, "Separator"]) -> None:
@@ -139,71 +142,71 @@ def _check_alike(loaded: Mapping[str, "Separator"]) -> None:
         raise UsageError(f"systems of different sample rates cannot be compared: {rates}")
 
 
-def _refuse_seeing(loaded: Mapping[str, "Separator"]) -> None:
-    for name, separator in loaded.items():
-        if "frames" in separator.needs:
-            raise UsageError(f"{name} needs frames of the players: folders of ensembles have none")
-
-
-def _look(systems: Sequence[str | Path], loaded: Mapping[str, "Separator"]) -> "Look | None":
-    """Which pictures the systems that see were trained with; None if none does."""
-    from avpipe.separation import runs
-    from avpipe.separation.pictures import Look
-
-    looks = {
-        Look(recipe["pictures"], recipe["picture_seconds"])
-        for system in systems
-        if "frames" in loaded[str(system)].needs
-        for recipe in (runs.read(Path(system)).recipe,)
-    }
-    if len(looks) > 1:
-        raise UsageError("systems that were shown different pictures cannot be compared at once")
-    return looks.pop() if looks else None
+def _refuse_seeing(looks: Mapping[str, "Look"]) -> None:
+    for name, look in looks.items():
+        if look.needs:
+            raise UsageError(
+                f"{name} needs {', '.join(sorted(look.needs))} of the players: folders of ensembles"
+                " have none"
+            )
 
 
 def _mixed(
     folder: Path,
     front_end: Any,
-    look: "Look | None",
+    looks: Sequence["Look"],
     mixing: "Mixing | None",
     count: int,
     listed: str | Path | None,
+    accompaniment: str | Path | None,
     seed: int,
     out: Path | None,
 ) -> Iterator[Piece]:
     from avpipe import open_dataset
-    from avpipe.separation import data, pictures
+    from avpipe.separation import data
     from avpipe.separation import mixing as mixer
+    from avpipe.separation.sight import Sight
 
-    how = mixing or mixer.Mixing(combine="sum")
     dataset = open_dataset(folder)
-    fields = (pictures.FIELD,) if look else ()
-    bank = data.load(dataset, "test", (), front_end.sample_rate, front_end.samples, fields)
+    for look in looks:
+        look.check(dataset)
+    fields = sorted({field for look in looks for field in look.fields})
+    moving = any(look.moving for look in looks)
+    clip = (front_end.sample_rate, front_end.samples)
+    bank = data.load(dataset, "test", (), *clip, fields, on_frames=moving)
+    besides = None
+    if accompaniment is not None:
+        other = data.load(open_dataset(Path(accompaniment)), "test", (), *clip)
+        besides = (other, mixer.draw(other, mixer.Mixing(1, 1), count, seed, step=1))
+    how = mixing or mixer.Mixing(*((1, 1) if besides else (2, 2)), combine="sum")
     if listed is None:
         mixer.check(bank, how)
         drawn = mixer.draw(bank, how, count, seed, step=0)
-    else:
+    elif besides is None:
         drawn = testsets.read_list(bank, Path(listed))
+    else:
+        raise UsageError("a list of mixtures names no accompaniment: give one of the two")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         testsets.write_list(bank, drawn, out / "mixtures.csv")
-    seen = pictures.Pictures.load(dataset, bank, look) if look else None
-    yield from testsets.mixtures(bank, drawn, how, seen)
+    sight = Sight.load(dataset, bank, looks[0]) if fields else None
+    yield from testsets.mixtures(bank, drawn, how, sight, besides)
 
 
-def _system(separator: "Separator", device: str) -> System:
+def _system(separator: "Separator", look: "Look", device: str) -> System:
     """A separator as a function of pieces."""
     import torch
 
     from avpipe.separation.data import plain
     from avpipe.separation.interface import Context
+    from avpipe.separation.stems import completed
     from avpipe.separation.windows import separate_long
 
     known = {plain(name): i for i, name in enumerate(separator.classes)}
-    named = separator.output == "classes" or (known and "categories" in separator.needs)
+    by_name = separator.output == "classes" or (known and "categories" in separator.needs)
 
     def run(piece: Piece) -> Mapping[str, Float32]:
-        unknown = [name for name in piece.sources if named and plain(name) not in known]
+        unknown = [name for name in piece.sources if by_name and plain(name) not in known]
         if unknown:
             raise UsageError(
                 f"{piece.name}: {', '.join(unknown)} was not in the training, which knows"
@@ -211,18 +214,19 @@ def _system(separator: "Separator", device: str) -> System:
             )
         indices = [known.get(plain(name), i) for i, name in enumerate(piece.sources)]
         references = np.stack(list(piece.sources.values()))[None]
-        frames = [piece.frames[name] for name in piece.sources] if piece.frames else None
         context = Context(
-            categories=torch.tensor([indices]),
-            references=torch.from_numpy(references),
-            frames=None if frames is None else torch.stack(frames)[None],
+            categories=torch.tensor([indices]), references=torch.from_numpy(references)
         )
+        see = partial(piece.scene.context, look) if piece.scene and look.needs else None
         signal = torch.from_numpy(piece.mixture).to(device)
-        stems = separate_long(separator, signal, context.to(device)).cpu().numpy()
+        stems = separate_long(separator, signal, context.to(device), see)
         if separator.output == "sources":
-            return dict(zip(piece.sources, stems, strict=True))
-        names = dict(zip(indices, piece.sources, strict=True))
-        return {names.get(i, separator.classes[i]): stem for i, stem in enumerate(stems)}
+            names = dict(enumerate(piece.sources))
+            stems = completed(stems, signal, list(piece.sources))
+        else:
+            names = dict(enumerate(separator.classes))
+            names |= dict(zip(indices, piece.sources, strict=True))
+        return dict(zip(names.values(), stems.cpu().numpy(), strict=True))
 
     return run
 

@@ -33,17 +33,26 @@ class Context(NamedTuple):
     frames: Tensor | None = None
     """(B, S, T, 3, H, W) RGB, uint8 or float in [0, 1], in time order; zeros for an empty place."""
     keypoints: Tensor | None = None
-    """(B, S, T, K, 3) x and y in px, and confidence; zeros for an empty place."""
+    """(B, S, T, K, 3) x and y in px, and confidence, of every frame of the clip in the
+    separator's `topology`; zeros for an empty place."""
     mouths: Tensor | None = None
-    """(B, S, T, 3, 96, 96) crops, as `frames`."""
+    """(B, S, T, 3, 96, 96) crops of every frame of the clip, as `frames`."""
     faces: Tensor | None = None
-    """(B, S, T, 512) embeddings of the faces; zeros for an empty place."""
+    """(B, S, T, 3, 160, 160) crops of every frame of the clip, as `frames`."""
     references: Tensor | None = None
     """(B, S, N) the true sources; only bounds read them."""
 
     def to(self, device: torch.device | str) -> "Context":
         """The same on `device`."""
         return Context(*(None if x is None else x.to(device, non_blocking=True) for x in self))
+
+    def merged(self, other: "Context") -> "Context":
+        """This with what `other` knows."""
+        return Context(*(a if b is None else b for a, b in zip(self, other, strict=True)))
+
+    def part(self, some: slice) -> "Context":
+        """Some of the mixtures."""
+        return Context(*(None if x is None else x[some] for x in self))
 
     def get(self, need: Need) -> Tensor:
         """The field `need`; a missing one is a UsageError."""
@@ -85,7 +94,9 @@ class Separator(nn.Module, ABC):
     classes: tuple[str, ...] = ()
     """Names of the classes in the order of the category indices; empty if it knows none."""
     needs: frozenset[Need] = frozenset()
-    """Fields of the context it reads."""
+    """Fields of the context it reads; `avpipe.separation.sight` says where they come from."""
+    topology: str = ""
+    """Layout of the keypoints it reads; empty if it reads none."""
 
     @abstractmethod
     def separate(self, mixture_BN: Tensor, context: Context) -> Tensor:

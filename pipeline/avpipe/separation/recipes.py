@@ -36,10 +36,16 @@ class Recipe:
     peak: bool = False
     clip: Literal["none", "waveform", "magnitude"] = "none"
 
+    accompanied: bool = False
+    """Every mixture has one source more, from a dataset of its own, that is only heard: it must be
+    given that dataset."""
+
     pictures: int = 1
-    """Shown of every source, to separators that see; around the middle of the clip."""
+    """Shown of every source, to separators that look at pictures."""
     picture_seconds: float = 3.0
     """From one picture to the next."""
+    pictures_from: Literal["middle", "start"] = "middle"
+    """Around the middle of the clip, or the first one where it begins."""
 
     loss: Loss = "bce"
     batch: int = 16
@@ -88,6 +94,12 @@ class Recipe:
             stop_steps=self.stop_steps,
             minimum_change=self.minimum_change,
         )
+
+    @property
+    def accompanying(self) -> Mixing:
+        """How the sources that only accompany are drawn: from any of their categories alike."""
+        low, high = self.gain
+        return Mixing(fewest=1, most=1, categories="different", gain=(low, high))
 
     def mixing(self, sources: int) -> Mixing:
         """How mixtures are made while the schedule is at `sources`."""

@@ -17,10 +17,12 @@ from typing import Any
 
 import torch
 
+from avpipe.config import configure
 from avpipe.errors import UsageError
 from avpipe.separation import create
 from avpipe.separation.interface import Separator, Trainable
 from avpipe.separation.recipes import Recipe
+from avpipe.separation.sight import Look
 
 FACTS = "run.json"
 CHECKPOINTS = "checkpoints"
@@ -41,6 +43,10 @@ class Run:
     data: str
     """The dataset's name."""
     seed: int
+
+    def look(self, separator: Separator) -> Look:
+        """What the separator was shown."""
+        return Look.of(separator, configure(Recipe, self.recipe, f"recipe {self.recipe_name}"))
 
     def write(self, folder: Path) -> None:
         """Makes the folder; it must not be a run yet."""

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from avpipe.types import Float32
 if TYPE_CHECKING:
     from avpipe.separation.data import AudioBank
     from avpipe.separation.mixing import Draw, Mixing
-    from avpipe.separation.pictures import Pictures
+    from avpipe.separation.sight import Scene, Sight
 
 INSTRUMENTS: Mapping[str, str] = {
     "bn": "bassoon",
@@ -38,6 +38,9 @@ INSTRUMENTS: Mapping[str, str] = {
 }
 """URMP's abbreviations."""
 
+ACCOMPANIMENT = "accompaniment"
+"""Name of a source that is only heard."""
+
 LIST_COLUMNS = ("mixture", "recording", "start_frame", "first_sample", "category", "gain")
 
 
@@ -52,8 +55,9 @@ class Piece:
     """Instrument -> (N,) what it plays in the mixture; some may be silent throughout."""
     published: Mapping[str, Float32]
     """Instrument -> (N,) estimate that lies beside the piece (`*_sep.wav`); mostly none."""
-    frames: Mapping[str, Any]
-    """Instrument -> (T, 3, 224, 224) uint8 tensor of its player; none in ensembles."""
+    scene: "Scene | None"
+    """The players, in the order of the sources; None for ensembles. A source after them only
+    accompanies."""
 
     def segments(self, samples: int | None) -> Iterator["Piece"]:
         """Consecutive parts of so many samples, the incomplete last one dropped; None: itself."""
@@ -67,7 +71,7 @@ class Piece:
                 self.mixture[part],
                 {k: v[part] for k, v in self.sources.items()},
                 {k: v[part] for k, v in self.published.items()},
-                self.frames,
+                self.scene,
             )
 
 
@@ -93,7 +97,7 @@ def ensembles(folder: Path, sample_rate: int) -> Iterator[Piece]:
             track = _fit(_read(path, sample_rate), len(mixture))
             sources[instrument] = sources[instrument] + track if instrument in sources else track
         published = {i: _fit(_read(path, sample_rate), len(mixture)) for i, path in estimates}
-        yield Piece(name, mixture, sources, published, {})
+        yield Piece(name, mixture, sources, published, None)
     if not found:
         raise UsageError(
             f"{folder} has no pieces of two or more instruments: neither AuMix_*.wav with"
@@ -102,25 +106,41 @@ def ensembles(folder: Path, sample_rate: int) -> Iterator[Piece]:
 
 
 def mixtures(
-    bank: "AudioBank", drawn: "Draw", mixing: "Mixing", pictures: "Pictures | None" = None
+    bank: "AudioBank",
+    drawn: "Draw",
+    mixing: "Mixing",
+    sight: "Sight | None" = None,
+    accompaniment: "tuple[AudioBank, Draw] | None" = None,
 ) -> Iterator[Piece]:
-    """The drawn mixtures of a dataset's recordings, and what is seen of the players."""
+    """The drawn mixtures of a dataset's recordings, and how their players look.
+
+    Recordings of one category are one source, of which the first player is seen. What accompanies
+    is the last source, under the name `ACCOMPANIMENT`.
+    """
     from avpipe.separation import mixing as mixer
 
     for number in range(len(drawn.classes)):
-        one = drawn.part(number, number + 1)
-        batch = mixer.batch(bank, one, mixing, "cpu")
-        shown = None if pictures is None else pictures.frames(one)[0]
+        one, besides = drawn.part(number, number + 1), None
+        if accompaniment is not None:
+            besides = (accompaniment[0], accompaniment[1].part(number, number + 1))
+        batch = mixer.batch(bank, one, mixing, "cpu", besides)
+        tracks = batch.sources[0].numpy()
         sources: dict[str, Float32] = {}
-        frames: dict[str, Any] = {}
+        players: list[int] = []
         for place, category in enumerate(one.classes[0].tolist()):
             if category >= 0:
-                track = batch.sources[0, place].numpy()
                 name = bank.names[category]
-                sources[name] = sources[name] + track if name in sources else track
-                if shown is not None:
-                    frames.setdefault(name, shown[place])
-        yield Piece(f"{number:05d}", batch.mixture[0].numpy(), sources, {}, frames)
+                if name in sources:
+                    sources[name] = sources[name] + tracks[place]
+                else:
+                    sources[name] = tracks[place]
+                    players.append(place)
+        scene = None
+        if sight is not None:
+            scene = sight.scene(one.segments[0][players], one.first_samples[0][players])
+        if besides is not None:
+            sources[ACCOMPANIMENT] = tracks[-1]
+        yield Piece(f"{number:05d}", batch.mixture[0].numpy(), sources, {}, scene)
 
 
 def write_list(bank: "AudioBank", drawn: "Draw", path: Path) -> None:

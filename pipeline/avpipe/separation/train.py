@@ -8,7 +8,7 @@ is written is described in `runs`. A run that was stopped goes on with `resume=T
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     import lightning
 
     from avpipe.dataset import Dataset
+    from avpipe.separation.data import Part
     from avpipe.separation.interface import Trainable
-    from avpipe.separation.loop import Training
+    from avpipe.separation.loop import Material, Training
     from avpipe.separation.runs import Run
+
+PARTS: "tuple[Part, Part]" = ("train", "validation")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Config:
     """Fields of the recipe that differ from it, or from what the resumed run had."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options of the separator that differ from the recipe's."""
+    accompaniment: Path | None = None
+    """A built dataset of sound, for recipes whose mixtures are accompanied."""
     weights: Path | None = None
     """A run whose best weights are the start."""
     seed: int = 0
@@ -98,11 +103,13 @@ def train(config: Config) -> Result:
         separator = runs.make(run)
     if config.weights is not None and not config.resume:
         runs.load_weights(separator, _weights(config.weights), run.separator)
-    training = _training(separator, chosen, dataset, run, config)
+    other = None if config.accompaniment is None else open_dataset(config.accompaniment)
+    training = _training(separator, chosen, dataset, other, run, config)
     keeper = journal.Journal(config.out, config.seconds)
     if _first_process():
         run.write(config.out)
-        uses.note(dataset.path, "checkpoint", config.out, set(dataset.index["recording"]))
+        for used in (dataset, other) if other else (dataset,):
+            uses.note(used.path, "checkpoint", config.out, set(used.index["recording"]))
     last = config.out / runs.CHECKPOINTS / "last.ckpt" if config.resume else None
     with _quiet():
         trainer = lightning.Trainer(
@@ -125,7 +132,7 @@ def train(config: Config) -> Result:
             trainer.fit(training, ckpt_path=last)
         except loop.NotANumber as error:
             raise _saved(error, training, config.out) from error
-    return _result(config.out, keeper, training.train_bank.dropped)
+    return _result(config.out, keeper, training.train_material.bank.dropped)
 
 
 def _resumed(config: Config) -> "Run":
@@ -183,39 +190,61 @@ def _classes(separator: str, options: Mapping[str, Any], categories: list[str]) 
 
 
 def _training(
-    separator: "Trainable", chosen: Recipe, dataset: "Dataset", run: "Run", config: Config
+    separator: "Trainable",
+    chosen: Recipe,
+    dataset: "Dataset",
+    other: "Dataset | None",
+    run: "Run",
+    config: Config,
 ) -> "Training":
     import torch
 
-    from avpipe.separation import data, mixing, pictures
     from avpipe.separation.loop import Training
 
-    missing = separator.needs - {"categories", "frames"}
-    if missing:
-        raise UsageError(
-            f"separator {run.separator} needs {', '.join(sorted(missing))} of every source;"
-            f" {dataset.path} has {', '.join(dataset.fields)}"
-        )
     unknown = set(chosen.rates) - set(separator.parts())
     if unknown:
         raise UsageError(
             f"rates for {', '.join(sorted(unknown))}: separator {run.separator} has the parts"
             f" {', '.join(separator.parts())}"
         )
-    device, front_end = torch.device(_accelerator(config)), separator.front_end
-    fields = sorted(separator.needs & {pictures.FIELD})
-    look = pictures.Look(chosen.pictures, chosen.picture_seconds)
-    banks, seen = [], []
-    for part in ("train", "validation"):
-        bank = data.load(
-            dataset, part, run.classes, front_end.sample_rate, front_end.samples, fields
+    if chosen.accompanied and other is None:
+        raise UsageError(
+            f"mixtures of recipe {run.recipe_name} are accompanied: name a built dataset of"
+            " accompaniments, or train with --set recipe.accompanied=false"
         )
-        mixing.check(bank, chosen.mixing(chosen.most))
-        banks.append(bank.to(data.resident_device(bank, device)))
-        if fields:
-            seen.append(pictures.Pictures.load(dataset, bank, look))
-    both = (seen[0], seen[1]) if seen else None
-    return Training(separator, chosen, banks[0], banks[1], run.seed, both)
+    if other is not None and not chosen.accompanied:
+        raise UsageError(f"mixtures of recipe {run.recipe_name} take no accompaniment")
+    device = torch.device(_accelerator(config))
+    train, validation = (
+        _material(part, separator, chosen, dataset, other, run.classes, device) for part in PARTS
+    )
+    return Training(separator, chosen, train, validation, run.seed)
+
+
+def _material(
+    part: "Part",
+    separator: "Trainable",
+    chosen: Recipe,
+    dataset: "Dataset",
+    other: "Dataset | None",
+    classes: Sequence[str],
+    device: Any,
+) -> "Material":
+    from avpipe.separation import data, mixing
+    from avpipe.separation.loop import Material
+    from avpipe.separation.sight import Look, Sight
+
+    look = Look.of(separator, chosen)
+    look.check(dataset)
+    clip = (separator.front_end.sample_rate, separator.front_end.samples)
+    bank = data.load(dataset, part, classes, *clip, look.fields, on_frames=bool(look.moving))
+    mixing.check(bank, chosen.mixing(chosen.most))
+    sight = Sight.load(dataset, bank, look) if look.needs else None
+    besides = None
+    if other is not None:
+        besides = data.load(other, part, (), *clip)
+        besides = besides.to(data.resident_device(besides, device))
+    return Material(bank.to(data.resident_device(bank, device)), sight, besides)
 
 
 def _check_tools(config: Config) -> None:
