@@ -164,6 +164,12 @@ def separate(
         bool, typer.Option("--exact-sum", help="Make the stems add up to the mixture.")
     ] = False,
     wiener: Wiener = False,
+    players: Annotated[
+        int | None, typer.Option(help="In the picture, left to right, for separators that see.")
+    ] = None,
+    videos: Annotated[
+        str | None, typer.Option(help="A video of every player too: crop, or dim the others.")
+    ] = None,
     device: Device = "auto",
     json: output.Json = False,
 ) -> int:
@@ -178,6 +184,8 @@ def separate(
         out=out,
         exact_sum=exact_sum,
         wiener=wiener,
+        players=players,
+        videos=_style(videos),
         device=_device(device),
     )
     if json:
@@ -188,6 +196,14 @@ def separate(
         for file in found.files:
             output.text(str(file))
     return 0
+
+
+def _style(name: str | None) -> Any:
+    from avpipe.errors import UsageError
+
+    if name not in (None, "crop", "dim"):
+        raise UsageError(f"--videos {name}: must be crop or dim")
+    return name
 
 
 def _device(name: str) -> str:
