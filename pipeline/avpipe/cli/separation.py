@@ -43,6 +43,9 @@ def train(
     device: Device = "auto",
     devices: Annotated[int, typer.Option(min=1, help="GPUs that share every batch.")] = 1,
     precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile the network with torch.compile.")
+    ] = False,
     minutes: Annotated[
         float | None, typer.Option(help="Budget; the run ends resumable when it is spent.")
     ] = None,
@@ -87,6 +90,7 @@ def train(
         "device": device,
         "devices": devices,
         "precision": precision,
+        "compile": compile,
         "seconds": None if minutes is None else minutes * 60,
         "resume": resume,
     }
