@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 PYTHONPATH=pipeline python benchmarks/oracle.py URMP
 
-Mean SDR (BSS-eval v3) over the sources of every piece in the folder URMP at 11,025 Hz, the mixture's
-phase, STFT 1022/256. Ways to decide whom a bin belongs to:
+Mean SDR (BSS-eval v3) over the sources of every piece in the folder URMP at 11,025 Hz, with the
+mixture's phase, STFT 1022/256. Ways to decide whom a bin belongs to:
 
 - `dominant`: the loudest source (Solos Eq. 2): what `avpipe evaluate oracle` does
 - `binary`: who has more than half of the mixture's magnitude (the code of Sound of Pixels)
