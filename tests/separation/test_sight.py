@@ -8,7 +8,7 @@ import torch
 
 from avpipe import open_dataset
 from avpipe.errors import UsageError
-from avpipe.separation import data, mixing, separate, sight
+from avpipe.separation import data, footage, mixing, separate, sight
 from avpipe.separation.data import AudioBank
 from avpipe.separation.evaluate import evaluate
 from avpipe.separation.mixing import Draw, Mixing
@@ -126,13 +126,14 @@ def test_sound_of_pixels_trains_resumes_is_evaluated_and_used(
     stems = separate(duet, tmp_path / "run", ["left", "right"], exact_sum=True)
     assert list(stems.stems) == ["left", "right"]
     np.testing.assert_allclose(sum(stems.stems.values()), stems.mixture, atol=1e-6)
-    with pytest.raises(UsageError, match="has no pictures, and this separator needs to see"):
+    with pytest.raises(UsageError, match="has no pictures: the players cannot be seen"):
         separate(resources / "urmp_20_tpt_11025.flac", tmp_path / "run", ["trumpet"])
 
 
 def test_players_are_cut_from_left_to_right(resources: Path) -> None:
     video = resources / "urmp_09_vn_crop.mp4"
-    two = watch(video, 2, Look(PICTURES))
+    with footage.opened(video, 2) as film:  # there is one player: two strips
+        two = watch(film, Look(PICTURES))
     frames = two.context(Look(PICTURES, pictures=3, seconds_apart=0.5), 1.0, 3.0).frames
     assert frames is not None
     assert frames.shape == (1, 2, 3, 3, 224, 224)

@@ -49,6 +49,9 @@ def train(
     device: Device = "auto",
     devices: Annotated[int, typer.Option(min=1, help="GPUs that share every batch.")] = 1,
     precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile the network with torch.compile.")
+    ] = False,
     minutes: Annotated[
         float | None, typer.Option(help="Budget; the run ends resumable when it is spent.")
     ] = None,
@@ -97,6 +100,7 @@ def train(
         "device": device,
         "devices": devices,
         "precision": precision,
+        "compile": compile,
         "seconds": None if minutes is None else minutes * 60,
         "resume": resume,
     }
@@ -178,6 +182,12 @@ def separate(
         bool, typer.Option("--exact-sum", help="Make the stems add up to the mixture.")
     ] = False,
     wiener: Wiener = False,
+    players: Annotated[
+        int | None, typer.Option(help="In the picture, left to right, for separators that see.")
+    ] = None,
+    videos: Annotated[
+        str | None, typer.Option(help="A video of every player too: crop, or dim the others.")
+    ] = None,
     device: Device = "auto",
     json: output.Json = False,
 ) -> int:
@@ -192,6 +202,8 @@ def separate(
         out=out,
         exact_sum=exact_sum,
         wiener=wiener,
+        players=players,
+        videos=_style(videos),
         device=_device(device),
     )
     if json:
@@ -202,6 +214,14 @@ def separate(
         for file in found.files:
             output.text(str(file))
     return 0
+
+
+def _style(name: str | None) -> Any:
+    from avpipe.errors import UsageError
+
+    if name not in (None, "crop", "dim"):
+        raise UsageError(f"--videos {name}: must be crop or dim")
+    return name
 
 
 def _device(name: str) -> str:

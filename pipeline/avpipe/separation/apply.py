@@ -8,6 +8,7 @@ lies above half the separator's rate is in no stem, unless the stems must add up
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from avpipe.types import Float32
 
 if TYPE_CHECKING:
     from avpipe.separation.interface import Separator
+    from avpipe.separation.player_videos import Style
     from avpipe.separation.sight import Scene
     from avpipe.separation.windows import See
 
@@ -50,6 +52,8 @@ def separate(
     out: str | Path | None = None,
     exact_sum: bool = False,
     wiener: bool = False,
+    players: int | None = None,
+    videos: "Style | None" = None,
     scene: "Scene | None" = None,
     device: str = "cpu",
 ) -> Separated:
@@ -60,43 +64,73 @@ def separate(
         run: folder of a training.
         instruments: which are played, by the names of the training's classes. None: all classes,
             for a separator that is not told the labels. A separator that sees takes them as the
-            players from left to right, side by side in the picture, by any names; `accompaniment`
-            is what they leave of the recording.
+            players in the picture from left to right, by any names; `accompaniment` is what they
+            leave of the recording.
         out: folder for `<instrument>.wav` (32-bit float) and `spectrograms.png`; existing files
             are not overwritten. None: nothing is written.
         exact_sum: share what the stems miss of the mixture equally among them, so that they add
             up to it, sample by sample.
         wiener: share the mixture out by the power of the stems, bin by bin (`wiener`); only where
             the instruments named are all that sound.
+        players: how many are in the picture, for a separator that sees: they are called
+            `player-1`, ... from left to right, where `instruments` does not name them.
+        videos: also write `<instrument>.mp4` of every player, named from left to right: `crop`,
+            the player's part of the picture, or `dim`, all of it with the others darkened; the
+            sound is the stem.
         scene: the players that a separator sees, in the order of `instruments`; None: those of
-            the recording, side by side (`players.watch`).
+            the recording (`players.watch`).
         device: for torch.
 
     Raises:
         UsageError: no such file, no sound, no such training, an unknown instrument, something
             that would be overwritten.
     """
-    from avpipe.separation import runs
+    from avpipe.separation import player_videos, runs
+    from avpipe.separation.footage import opened
     from avpipe.separation.players import watch
 
+    if videos and instruments is None and players is None:
+        raise UsageError("videos of the players: name them, or their instruments, left to right")
+
     separator, facts = runs.load(Path(run))
-    names = _names(separator, facts.classes, instruments)
+    names = _names(separator, facts.classes, _called(instruments, players))
     target = None if out is None else Path(out)
-    files = _files(target, names)
+    files = _files(target, names, videos)
     mixture, rate, channels = read_mono(Path(recording))
     look = facts.look(separator)
     see = None
-    if look.needs:
-        players = len(names) - (ACCOMPANIMENT in names)
-        scene = scene or watch(Path(recording), players, look, device)
-        see = partial(scene.context, look)
-    stems = _stems(separator.to(device), mixture, rate, names, facts.classes, see, device, wiener)
-    if exact_sum:
-        stems = stems + (mixture - stems.sum(0)) / len(stems)
-    named = dict(zip(names, stems, strict=True))
-    if target is not None:
-        _write(target, mixture, named, rate)
+    with ExitStack() as open_files:
+        seen = [name for name in names if name != ACCOMPANIMENT]
+        if videos or (look.needs and scene is None):
+            footage = open_files.enter_context(opened(Path(recording), len(seen), device))
+        if look.needs:
+            scene = scene or watch(footage, look, device)
+            see = partial(scene.context, look)
+        stems = _stems(
+            separator.to(device), mixture, rate, names, facts.classes, see, device, wiener
+        )
+        if exact_sum:
+            stems = stems + (mixture - stems.sum(0)) / len(stems)
+        named = dict(zip(names, stems, strict=True))
+        if target is not None:
+            _write(target, mixture, named, rate)
+            if videos:
+                shown = [target / f"{name}.mp4" for name in seen]
+                player_videos.write(footage, stems[: len(seen)], rate, shown, videos)
     return Separated(mixture, named, rate, channels, files)
+
+
+def _called(instruments: Sequence[str] | None, players: int | None) -> Sequence[str] | None:
+    if players is None:
+        return instruments
+    if players < 1:
+        raise UsageError(f"players = {players}: must be at least 1")
+    if instruments is None:
+        return [f"player-{number + 1}" for number in range(players)]
+    named = sum(name != ACCOMPANIMENT for name in instruments)
+    if named != players:
+        raise UsageError(f"{players} players and {named} names: give one name a player")
+    return instruments
 
 
 def _names(
@@ -123,10 +157,13 @@ def _names(
     return list(dict.fromkeys(known[plain(name)] for name in instruments))
 
 
-def _files(out: Path | None, names: Sequence[str]) -> tuple[Path, ...]:
+def _files(out: Path | None, names: Sequence[str], videos: "Style | None") -> tuple[Path, ...]:
     if out is None:
+        if videos:
+            raise UsageError("videos of the players need a folder to be written to: name out")
         return ()
-    files = (*(out / f"{name}.wav" for name in names), out / "spectrograms.png")
+    films = [out / f"{name}.mp4" for name in names if videos and name != ACCOMPANIMENT]
+    files = (*(out / f"{name}.wav" for name in names), out / "spectrograms.png", *films)
     existing = [path for path in files if path.exists()]
     if existing:
         raise UsageError(f"{existing[0]} exists: choose another folder")

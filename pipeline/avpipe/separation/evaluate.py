@@ -72,7 +72,8 @@ def evaluate(
     """Evaluates systems on one test set.
 
     Args:
-        systems: folders of trainings, `oracle` (ideal binary masks) or `mixture`.
+        systems: folders of trainings, `oracle` (ideal binary masks: every bin to its loudest
+            source) or `mixture`.
         data: a built dataset, whose test part is mixed, or a folder of ensembles with the players'
             own tracks (see `testsets.ensembles`).
         out: folder for results.json, scores.csv, table.md, mixtures.csv and plots; it must not

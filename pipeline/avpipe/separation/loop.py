@@ -17,7 +17,7 @@ from avpipe.separation import metrics, mixing
 from avpipe.separation.data import AudioBank
 from avpipe.separation.interface import Context, Trainable
 from avpipe.separation.losses import loss
-from avpipe.separation.mixing import Batch, Draw
+from avpipe.separation.mixing import Batch, Draw, Mixing
 from avpipe.separation.recipe import Recipe
 from avpipe.separation.schedule import Schedule
 from avpipe.separation.sight import Sight
@@ -76,16 +76,17 @@ class Training(lightning.LightningModule):
         self.first_bad: Tensor | None = None
 
     def make_batch(self, step: int, validation: bool = False) -> Batch:
-        """The mixtures of a step of this process, on its device."""
+        """The mixtures of a step on this process' device: its share of those that one process
+        would train on, or all of a validation."""
         how = self.recipe.mixing(self.schedule.state.sources)
         bank, sight, other = self.validation_material if validation else self.train_material
-        count, rank = self.batch_size, 0 if validation else self.global_rank
         seed = VALIDATION_SEED if validation else self.seed
-        drawn = mixing.draw(bank, how, count, seed, step, rank)
+        share = slice(None) if validation else self._share
+        drawn = self._draw(bank, how, seed, step, share)
         besides = None
         if other is not None:
             apart, one = seed + ACCOMPANIMENT_SEED, self.recipe.accompanying
-            besides = (other, mixing.draw(other, one, count, apart, step, rank))
+            besides = (other, self._draw(other, one, apart, step, share))
         made = mixing.batch(bank, drawn, how, self.device, besides)
         if sight is None:
             return made
@@ -93,7 +94,7 @@ class Training(lightning.LightningModule):
             seen = sight.context(drawn)
         else:
             seen = self._seen_in_training(sight, drawn, step)
-            self._look_ahead(sight, mixing.draw(bank, how, count, seed, step + 1, rank), step + 1)
+            self._look_ahead(sight, self._draw(bank, how, seed, step + 1, share), step + 1)
         return made._replace(context=made.context.merged(seen.to(self.device)))
 
     def _seen_in_training(self, sight: Sight, drawn: Draw, step: int) -> Context:
@@ -108,10 +109,15 @@ class Training(lightning.LightningModule):
         self._decoding = (drawn, jobs)
         return self._decoding
 
+    def _draw(self, bank: AudioBank, how: Mixing, seed: int, step: int, share: slice) -> Draw:
+        whole = mixing.draw(bank, how, self.recipe.batch, seed, step)
+        return whole.part(share.start, share.stop)
+
     @property
-    def batch_size(self) -> int:
-        """Mixtures a step in this process."""
-        return max(1, self.recipe.batch // self.trainer.world_size)
+    def _share(self) -> slice:
+        """Mixtures of a step that are this process'."""
+        count = self.recipe.batch // self.trainer.world_size
+        return slice(self.global_rank * count, (self.global_rank + 1) * count)
 
     def train_dataloader(self) -> Iterable[int]:
         """An epoch is what lies between two validations; the batches are made in the step."""
@@ -119,7 +125,7 @@ class Training(lightning.LightningModule):
 
     def val_dataloader(self) -> Iterable[int]:
         """Numbers of the fixed validation batches."""
-        return range(-(-self.recipe.validation_mixtures // self.batch_size))
+        return range(-(-self.recipe.validation_mixtures // self.recipe.batch))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One group a part that learns."""
@@ -167,7 +173,8 @@ class Training(lightning.LightningModule):
             "validation_si_sdr": float(np.concatenate(ratios).mean()),
         }
         if self._recent:
-            self.validated["train_loss"] = float(torch.stack(self._recent).mean())
+            own = torch.stack(self._recent).mean()
+            self.validated["train_loss"] = float(self.trainer.strategy.reduce(own))
         self._validation, self._recent = [], []
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

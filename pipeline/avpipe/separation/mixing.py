@@ -79,7 +79,7 @@ class Batch(NamedTuple):
     """The categories of the sources; of those that only accompany there are none."""
 
 
-def draw(bank: AudioBank, mixing: Mixing, batch: int, seed: int, step: int, rank: int = 0) -> Draw:
+def draw(bank: AudioBank, mixing: Mixing, batch: int, seed: int, step: int) -> Draw:
     """The mixtures of one step.
 
     Args:
@@ -88,12 +88,11 @@ def draw(bank: AudioBank, mixing: Mixing, batch: int, seed: int, step: int, rank
         batch: B.
         seed: of the training.
         step: number of the optimiser's step; another gives other mixtures.
-        rank: of the process in a training on several devices.
 
     Raises:
         UsageError: the bank has too few classes or recordings for so many sources.
     """
-    random = np.random.default_rng((seed, step, rank))
+    random = np.random.default_rng((seed, step))
     counts = random.integers(mixing.fewest, mixing.most, batch, endpoint=True)
     wanted = np.arange(mixing.most) < counts[:, None]
     positions = bank.positions

@@ -1,65 +1,50 @@
 """What is seen of the players of one video: the same fields as those of a dataset, made alike.
 
-The players sit side by side, one in each of as many strips of one width. Pictures, keypoints and
-crops of a strip come from the code and with the parameters of the stages that build datasets, on
-their grid of 25 frames per second.
+Pictures, keypoints and crops of a player's place in the picture (`footage`) come from the code and
+with the parameters of the stages that build datasets, on their grid of 25 frames per second.
 """
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from avpipe import crops, detectors, images, stages
-from avpipe.errors import RecordingFailed, UsageError
+from avpipe.errors import UsageError
 from avpipe.images import Images, Pixels
 from avpipe.keypoints import interpolate
-from avpipe.media import decode_frames
-from avpipe.one_file import OneFile
+from avpipe.separation.footage import DETECTOR, Footage, Place
 from avpipe.separation.sight import Look, Scene, Source
 from avpipe.types import Clip, Keypoints, Segment
 
-DETECTOR = "mediapipe"
 QUALITY = 95
 """Of the JPEG files that keep the pictures."""
 CROPS = {"faces", "mouths"}
 LANDMARKS = "face_landmarks"
 
 
-def watch(video: Path, players: int, look: Look, device: str = "cpu") -> Scene:
+def watch(footage: Footage, look: Look, device: str = "cpu") -> Scene:
     """The players of a video from left to right, as a separator is shown them.
 
     Args:
-        video: a media file.
-        players: how many there are.
+        footage: the video, and where its players are.
         look: what is needed of each.
         device: of the detector.
 
     Raises:
-        UsageError: the file has no pictures, or no face is found where one is needed.
+        UsageError: no face is found where one is needed.
     """
-    with tempfile.TemporaryDirectory(prefix="avpipe-players-") as place:
-        try:
-            file = OneFile(video, Path(place))
-            if file.scan.video is None:
-                raise UsageError(
-                    f"{video} has no pictures, and this separator needs to see the players"
-                )
-            grid = file.run("video")
-            frames = partial(_strips, Path(place) / "video" / "video.mp4", players)
-            seen = [_player(partial(frames, n), grid, look, device) for n in range(players)]
-        except RecordingFailed as error:
-            raise UsageError(f"{video} cannot be seen: {error}") from error
-    sound = file.scan.audio
-    delay = -sound.start_seconds if sound else 0.0
+    seen = [
+        _player(partial(_cut, footage, place), footage.frames, footage.fps, look, device)
+        for place in footage.places
+    ]
+    delay = -footage.sound_start_seconds
     sources = tuple(
         Source(partial(part, clip), len(clip.segment), clip.fps, delay) for clip in seen
     )
-    return Scene(sources, (0.0,) * players)
+    return Scene(sources, (0.0,) * len(seen))
 
 
 def part(clip: Clip, start: int, frames: int, fields: Sequence[str]) -> Clip:
@@ -79,13 +64,11 @@ def part(clip: Clip, start: int, frames: int, fields: Sequence[str]) -> Clip:
     return replace(clip, segment=segment, keypoints=keypoints, fields=found, audio=None)
 
 
-def _strips(video: Path, count: int, number: int) -> Iterator[Pixels]:
-    """One of `count` strips of every frame, from left to right."""
-    for frame in decode_frames(video):
-        yield np.ascontiguousarray(np.array_split(frame, count, axis=1)[number])
+def _cut(footage: Footage, place: Place) -> Iterator[Pixels]:
+    return map(place.cut, footage.pictures())
 
 
-def _player(frames: Any, grid: dict[str, Any], look: Look, device: str) -> Clip:
+def _player(frames: Any, count: int, fps: float, look: Look, device: str) -> Clip:
     """All that is needed of one player; `frames()` gives the pictures from the first one."""
     fields: dict[str, Any] = {}
     wanted = set(look.fields)
@@ -95,12 +78,12 @@ def _player(frames: Any, grid: dict[str, Any], look: Look, device: str) -> Clip:
         faces = {"faces": True} if wanted & {*CROPS, LANDMARKS} else {}
         found = detectors.create(DETECTOR, device, **faces).detect(frames())
         fields |= {name: found[name] for name in wanted & found.keys()}
-        fields |= {name: _crops(name, frames(), found[LANDMARKS], grid) for name in wanted & CROPS}
+        fields |= {name: _crops(name, frames(), found[LANDMARKS], fps) for name in wanted & CROPS}
     skeleton: Keypoints | None = fields.pop("skeleton", None)
     if skeleton is not None:
         xy, filled = interpolate(skeleton.xy, skeleton.confidence, skeleton.topology)
         skeleton = replace(skeleton, xy=xy, filled=filled)
-    return Clip("", "", Segment(0, grid["frames"]), grid["fps"], 0, None, skeleton, fields)
+    return Clip("", "", Segment(0, count), fps, 0, None, skeleton, fields)
 
 
 def _pictures(frames: Iterator[Pixels]) -> Images:
@@ -119,10 +102,10 @@ def _pictures(frames: Iterator[Pixels]) -> Images:
     return _joined(files, config.step, size)
 
 
-def _crops(field: str, frames: Iterator[Pixels], face: Keypoints, grid: dict[str, Any]) -> Images:
+def _crops(field: str, frames: Iterator[Pixels], face: Keypoints, fps: float) -> Images:
     """As the stage of that name makes them."""
     config = stages.load(field).Config()
-    where = crops.place(face, config.smoothing_seconds * grid["fps"])
+    where = crops.place(face, config.smoothing_seconds * fps)
     if where is None:
         raise UsageError(f"no face is found, and this separator needs {field}")
     window = crops.Window((config.x_cm, config.y_cm), config.side_cm, config.size)

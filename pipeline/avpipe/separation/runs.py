@@ -89,13 +89,15 @@ def make(run: Run, fresh: bool = False) -> Trainable:
 
 
 def apply_recipe(separator: Separator, clip: str) -> None:
-    """Gives the front end of a mask separator the recipe's clipping rule for magnitudes."""
+    """Tells a mask separator the recipe's clipping rule."""
     from dataclasses import replace
 
     from avpipe.separation.interface import MaskSeparator
 
-    if clip == "magnitude" and isinstance(separator, MaskSeparator):
-        separator.front_end = replace(separator.front_end, clamp=True)
+    if isinstance(separator, MaskSeparator):
+        separator.mixtures_are_sums = clip != "waveform"
+        if clip == "magnitude":
+            separator.front_end = replace(separator.front_end, clamp=True)
 
 
 def load(folder: Path, which: str = "best") -> tuple[Trainable, Run]:

@@ -7,6 +7,8 @@ is written is described in `runs`. A run that was stopped goes on with `resume=T
 """
 
 import logging
+import os
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -57,6 +59,8 @@ class Config:
     devices: int = 1
     """GPUs (or processes on the CPU) that share every batch."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    compile: bool = False
+    """Let torch.compile make kernels for the network; it needs a C++ compiler."""
     seconds: float | None = None
     """Budget: the training ends, resumable, when it is spent."""
     resume: bool = False
@@ -104,6 +108,10 @@ def train(config: Config) -> Result:
         separator = runs.make(run, fresh=not config.resume and config.weights is None)
     if config.weights is not None and not config.resume:
         runs.load_weights(separator, _weights(config.weights), run.separator)
+    if config.compile:
+        separator.compile()
+    if chosen.batch % config.devices:
+        raise UsageError(f"batches of {chosen.batch} cannot be shared by {config.devices} devices")
     other = None if config.accompaniment is None else open_dataset(config.accompaniment)
     training = _training(separator, chosen, dataset, other, run, config)
     keeper = journal.Journal(config.out, config.seconds)
@@ -158,7 +166,7 @@ def _new(config: Config) -> "Run":
     values = {f.name: getattr(base, f.name) for f in fields(base)}
     chosen: Recipe = configure(Recipe, values | dict(config.changes), f"recipe {config.recipe}")
     separator = config.separator or chosen.separator
-    options = {**chosen.options, **config.options}
+    options = {**_meant_for(separator, chosen), **config.options}
     dataset = open_dataset(config.data)
     options |= _classes(separator, options, sorted(set(dataset.index["category"])))
     chosen = replace(chosen, separator=separator, options=options)
@@ -172,6 +180,16 @@ def _new(config: Config) -> "Run":
         seed=config.seed,
     )
     return replace(run, classes=runs.make(run).classes or tuple(_categories(dataset)))
+
+
+def _meant_for(separator: str, chosen: Recipe) -> dict[str, Any]:
+    """The recipe's options; for another separator than the recipe's, those that it has too."""
+    from avpipe.separation import separators
+
+    if separator == chosen.separator:
+        return dict(chosen.options)
+    known = {f.name for f in fields(separators.module(separator).Config)}
+    return {name: value for name, value in chosen.options.items() if name in known}
 
 
 def _categories(dataset: "Dataset") -> list[str]:
@@ -258,6 +276,8 @@ def _check_tools(config: Config) -> None:
         raise UsageError(
             f"{config.devices} GPUs were asked for, this machine has {torch.cuda.device_count()}"
         )
+    if config.compile and shutil.which(os.environ.get("CXX", "g++")) is None:
+        raise ToolMissing("torch.compile needs a C++ compiler: install g++, or do not compile")
 
 
 def _first_process() -> bool:
