@@ -311,6 +311,8 @@ class Run:
             self._queue.put_later(task, time.monotonic() + verdict.again_after_seconds)
         else:
             self._ledger.failed(failure)
+            if failure.permanent:
+                self._planner.store.drop_partial(failure.key)
             walk.steps[node.name] = Step(Status.FAILED, failure.key, failure=failure)
             self._note_failure(walk, node, failure)
         if kind is FailureClass.DISK:

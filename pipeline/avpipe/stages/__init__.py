@@ -41,6 +41,8 @@ class Job:
     """Folder of the published artifact of every stage in NEEDS."""
     out: Path
     """Empty folder on the file system of the store; what is in it afterwards is published."""
+    partial: Path | None = None
+    """Folder, which may have to be made, that outlasts attempts which fail but not for good."""
 
 
 class Stage(Protocol):

@@ -4,8 +4,9 @@ In:  the recording's URL, or a folder or file on this machine.
 Out: `media.<ext>`, `scan.json` (what it holds) and `info.sidecar.json` (what its site says of it);
      `track-<number>-<name>.<ext>` for the tracks of a mixture that is a folder.
 
-A file that is not whole is fetched once more: the very same bytes again mean that the source is
-broken, other bytes that the way was.
+What was cut off goes on where it ended, in the next attempt or build. A file that is not whole is
+fetched once more, anew: the very same bytes again mean that the source is broken, other bytes that
+the way was.
 """
 
 import hashlib
@@ -13,15 +14,16 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from avpipe.errors import FailureClass, RecordingFailed, UsageError
-from avpipe.fetch import folder, licences, tracks
+from avpipe.fetch import folder, licences, partial, tracks
 from avpipe.fetch.address import without_password
 from avpipe.fetch.options import Options
+from avpipe.fetch.partial import Partial
 from avpipe.fetch.web import fetch
 from avpipe.media import Scan, scan
 from avpipe.stages import Facts, Job, Pool
@@ -94,11 +96,11 @@ class _Found:
 
 
 def _from_web(job: Job, url: str) -> _Found:
-    with _partial_folder(job) as place:
-        found = _attempt(url, place / "first", job.config)
+    with _arrival(job, url) as arrival:
+        found = _attempt(job, url, arrival)
         if found.failure:
-            found.path.unlink()
-            again = _attempt(url, place / "second", job.config)
+            arrival.clear()
+            again = _attempt(job, url, arrival)
             if again.failure:
                 same = found.sha256 == again.sha256
                 raise RecordingFailed(again.failure, again.reason, permanent=same)
@@ -108,16 +110,27 @@ def _from_web(job: Job, url: str) -> _Found:
 
 
 @contextmanager
-def _partial_folder(job: Job) -> Iterator[Path]:
-    """Where files arrive, on the file system of the store; it goes with what did not arrive."""
-    with tempfile.TemporaryDirectory(prefix="partial-", dir=job.out) as place:
-        yield Path(place)
+def _arrival(job: Job, url: str) -> Iterator[Partial]:
+    """Where the file arrives, on the file system of the store, with what arrived of it before."""
+    with ExitStack() as stack:
+        try:
+            place = job.partial or _passing(job, stack)
+            arrival = stack.enter_context(partial.hold(place, job.recording, url))
+        except BlockingIOError:  # a worker that is given up for lost is still at it
+            place = _passing(job, stack)
+            arrival = stack.enter_context(partial.hold(place, job.recording, url))
+        yield arrival
 
 
-def _attempt(url: str, place: Path, options: Options) -> _Found:
-    place.mkdir()
-    fetched = fetch(url, place, options)
-    return _examine(fetched.path, fetched.info, options)
+def _passing(job: Job, stack: ExitStack) -> Path:
+    """A folder that goes with this attempt."""
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(dir=job.out)))
+
+
+def _attempt(job: Job, url: str, arrival: Partial) -> _Found:
+    with tempfile.TemporaryDirectory(dir=job.out) as private:
+        fetched = fetch(url, arrival, Path(private), job.config)
+    return _examine(fetched.path, fetched.info, job.config)
 
 
 def _from_folder(job: Job, place: Path) -> _Found:
