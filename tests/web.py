@@ -3,7 +3,7 @@
 `http://127.0.0.1:port/<mood>/<file>`: the file of the folder it serves, as that mood gives it.
 `http://127.0.0.1:port/mirror/<file>`: in the mood that `Server.moods` has for the file, else good.
 `Server.requests` counts what was asked for, by path, without those that want headers only;
-`Server.ranges` keeps the Range header of each of them, `Server.sent` the bytes that they were given.
+`Server.ranges` keeps the Range header of each of them, `Server.sent` the bytes they were given.
 """
 
 import socket

@@ -71,9 +71,7 @@ def gc(
     out: place.Out = None,
     downloads: Annotated[
         bool,
-        typer.Option(
-            "--downloads", help="Also downloads that nothing refers to, and parts of any."
-        ),
+        typer.Option("--downloads", help="Also unused downloads, and parts of any."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     json: output.Json = False,

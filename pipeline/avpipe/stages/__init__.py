@@ -11,6 +11,8 @@ A stage is a module with
     COLUMNS  (optional) further columns of the manifest that shape the output
     outside  (optional) (config) -> None, or a function (recording) -> dict: digests of files
              beside the artifacts that shape the output of this recording
+    admission  (optional) (config) -> None, or a function (recording, facts) that raises
+             `RecordingFailed` if an output with these facts may not be used under this config
 
 `run` reads only what `job` gives it and knows nothing of where it runs. An expected failure of the
 recording is raised as `RecordingFailed`. Files named `*.sidecar.json` describe how the data came

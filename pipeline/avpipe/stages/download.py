@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from avpipe.fetch.partial import Partial
 from avpipe.fetch.web import fetch
 from avpipe.media import Scan, scan
 from avpipe.stages import Facts, Job, Pool
+from avpipe.types import Recording
 
 NEEDS: tuple[str, ...] = ()
 POOL: Pool = "net"
@@ -43,6 +44,18 @@ _SHORTER_SHARE = 0.02
 def tool(config: Options) -> Facts:
     """Nothing: a download is kept whatever made it."""
     return {}
+
+
+def admission(config: Options) -> Callable[[Recording, Mapping[str, Any]], None] | None:
+    """What came before a licence was required needs that licence as well."""
+    if config.require_licence is None:
+        return None
+
+    def admit(recording: Recording, facts: Mapping[str, Any]) -> None:
+        stated = recording.licence or facts.get("licence") or config.licence
+        licences.require(config.require_licence, stated)
+
+    return admit
 
 
 def run(job: Job) -> Facts:
