@@ -234,6 +234,16 @@ def _announces_more(on: _Handler, data: bytes) -> None:
     on.body(page.encode())
 
 
+def _announces_size(on: _Handler, data: bytes) -> None:
+    """A page that says how large its video is, of which half comes."""
+    target = on.path.replace("/announces-size/", "/half-of-half-length/")
+    page = f"""<!DOCTYPE html><html><head><title>A solo</title>
+        <script type="application/ld+json">{{"@context": "https://schema.org",
+        "@type": "VideoObject", "name": "A solo", "contentSize": "{len(data)}",
+        "contentUrl": "{on.state.address}{target}"}}</script></head><body></body></html>"""
+    _page(on, page.encode())
+
+
 def _page(on: _Handler, text: bytes, kind: str = "text/html") -> None:
     on.head(kind=kind, Content_Length=len(text))
     on.body(text)
@@ -262,6 +272,7 @@ MOODS: dict[str, Callable[[_Handler, bytes], None]] = {
     "stalls": _stalls,
     "silent": _silent,
     "announces-more": _announces_more,
+    "announces-size": _announces_size,
     "too-many": lambda on, _: _too_many(on, "30"),
     "to-login": lambda on, _: on.head(302, Location="/login/page", Content_Length=0),
     "login": lambda on, _: _page(on, LOGIN),

@@ -24,7 +24,7 @@ _KEPT = (
     "duration", "upload_date", "timestamp", "description", "categories", "tags", "language",
     "age_limit", "availability", "view_count", "live_status", "extractor", "webpage_url",
     "format", "format_id", "ext", "width", "height", "fps", "vcodec", "acodec", "abr", "vbr", "asr",
-    "audio_channels", "dynamic_range", "filesize", "filesize_approx",
+    "audio_channels", "dynamic_range", "filesize", "filesize_approx", "protocol",
 )  # fmt: skip
 """What is kept of yt-dlp's information: no formats that were not taken, no headers, no paths."""
 _FIRST_BLOCK = 16

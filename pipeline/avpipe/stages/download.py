@@ -39,6 +39,8 @@ _FORMAT_ID = re.compile(r"[A-Za-z0-9_.+-]+")
 _SHORTER_SECONDS = 2.0
 _SHORTER_SHARE = 0.02
 """A site rounds the duration it announces: less than this is not missing."""
+_SMALLER_SHARE = 0.05
+"""Putting a stream into another container, as yt-dlp may do, costs or saves less than this."""
 
 
 def tool(config: Options) -> Facts:
@@ -176,9 +178,18 @@ def _examine(path: Path, info: Mapping[str, Any], options: Options) -> _Found:
     elif _is_shorter(found.end_seconds, info.get("duration")):
         failure = FailureClass.TRUNCATED
         reason = f"it ends at {found.end_seconds:.1f} s, its site announced {info['duration']} s"
+    elif _is_smaller(found.bytes, info):
+        failure = FailureClass.TRUNCATED
+        reason = f"it has {found.bytes:,} bytes, its site announced {info['filesize']:,}"
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return _Found(path, info, found, digest, failure, reason)
+
+
+def _is_smaller(size: int, info: Mapping[str, Any]) -> bool:
+    """True if a file that came in one piece is not of the size that its site announced."""
+    whole = info.get("protocol") in ("http", "https") and "+" not in info.get("format_id", "")
+    return whole and size < (1 - _SMALLER_SHARE) * (info.get("filesize") or 0)
 
 
 def _is_shorter(seconds: float, announced: float | None) -> bool:
