@@ -236,9 +236,7 @@ def _check_detector(
         users["skeleton"].add("segment.source = 'hands'")
     name = configs["detect"].detector
     if "player_detect" in needed and hasattr(detectors.module(name), "load"):
-        raise UsageError(
-            f"{name} has keypoints of one performer: player_skeletons needs a detector"
-        )
+        raise UsageError(f"{name} imports one skeleton: player_skeletons needs a detector")
     gives = getattr(detectors.module(name), "FIELDS", tuple(users))
     for field in users:
         if users[field] and field not in gives:
