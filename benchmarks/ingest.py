@@ -7,9 +7,10 @@ tracks as 24-bit WAV at 48 kHz, as long as a piece is in the mean (so long by de
 of that length; no two files are alike. Then, round by round, `avpipe build urmp --until download`
 takes it in, once with the mixtures and once with the videos as source, beside `cat`, `sha256sum`
 and `cp -r` of the same files. Claims: nothing is copied or encoded (every file is its source, by
-inode), and it takes at most three times the CPU time of `sha256sum`: each byte is read once for
-its digest and once to see that the file is whole, the mixture's once more. Writes
-benchmarks/results/ingest.json with the machine named; exit status 1 if a claim does not hold.
+inode), and beyond what a build of one piece takes, most of which is to start the workers, it takes
+at most three times the CPU time of `sha256sum`: each byte is read for its digest, those of the
+mixture once more, and to see that it is whole. Writes benchmarks/results/ingest.json with the
+machine named; exit status 1 if a claim does not hold.
 """
 
 import argparse
@@ -35,7 +36,8 @@ SOUNDS = ("tpt", "vn", "vc")
 RATE = 48_000
 ROUNDS = 3
 MOST = 3.0
-"""CPU time of taking in, in those of `sha256sum`."""
+"""CPU time of taking in, without that of starting, in those of `sha256sum`."""
+VIDEOS = "urmp/{id}/Vid_{id}.mp4"
 
 
 def main() -> None:
@@ -50,55 +52,48 @@ def main() -> None:
         write_dataset(root / "urmp", options.pieces, options.seconds)
         sound, video = taken(root / "urmp", "AuMix_"), taken(root / "urmp", "Vid_")
         ways: dict[str, Callable[[], None]] = {
-            "mixtures": lambda: build(root, root / "urmp", options.pieces),
-            "mixtures, again": lambda: build(root, root / "urmp", options.pieces, fresh=False),
+            "one piece": lambda: build(root, root / "urmp", 1),
+            "mixtures and tracks": lambda: build(root, root / "urmp", options.pieces),
+            "again": lambda: build(root, root / "urmp", options.pieces, fresh=False),
+            "videos and tracks": lambda: build(root, root / VIDEOS, options.pieces),
             "cat": lambda: command("cat", *sound),
             "sha256sum": lambda: command("sha256sum", *sound),
             "cp": lambda: copy(root, sound),
-            "videos": lambda: build(root, root / "urmp" / "{id}" / "Vid_{id}.mp4", options.pieces),
-            "videos, sha256sum": lambda: command("sha256sum", *video),
         }
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
         linked = set()
         for _ in range(ROUNDS):
             for name, way in ways.items():
                 times[name].append(measured(way))
-                if name in ("mixtures", "videos"):
-                    linked.add(all_linked(root / "out", sound if name == "mixtures" else video))
-        sizes = {
-            name: sum(p.stat().st_size for p in f)
-            for name, f in (("mixtures", sound), ("videos", video))
-        }
-    middle = {
-        name: dict(
-            zip(
-                ("seconds", "cpu_seconds"),
-                map(statistics.median, zip(*t, strict=True)),
-                strict=True,
-            )
-        )
-        for name, t in times.items()
+                if name in ("mixtures and tracks", "videos and tracks"):
+                    linked.add(all_linked(root / "out", video if "videos" in name else sound))
+        size = sum(path.stat().st_size for path in sound)
+    middle = {name: middles(found) for name, found in times.items()}
+    start, whole = middle["one piece"], middle["mixtures and tracks"]
+    beside = {
+        name: (whole[unit] - start[unit]) / middle[name][unit]
+        for name, unit in (("sha256sum", "cpu_seconds"), ("cp", "seconds"))
     }
-    ratio = middle["mixtures"]["cpu_seconds"] / middle["sha256sum"]["cpu_seconds"]
-    claims = {
-        "every file is its source": linked == {True},
-        f"at most {MOST:g} hashes": ratio <= MOST,
-    }
+    claims = {"every file is its source": linked == {True}, "CPU": beside["sha256sum"] <= MOST}
     save(
         "ingest",
         {
-            "machine": machine("h5py", "soundfile"),
+            "machine": machine("soundfile"),
             "pieces": options.pieces,
-            "bytes": sizes,
+            "bytes": size,
             "rounds": ROUNDS,
             "medians": middle,
-            "megabytes_per_second": sizes["mixtures"] / middle["mixtures"]["seconds"] / 1e6,
-            "cpu_beside_sha256sum": ratio,
-            "wall_beside_cp": middle["mixtures"]["seconds"] / middle["cp"]["seconds"],
+            "without the start, beside": beside,
             "claims": claims,
         },
     )
     sys.exit(0 if all(claims.values()) else 1)
+
+
+def middles(times: list[tuple[float, float]]) -> dict[str, float]:
+    """Medians of wall and CPU time."""
+    wall, used = zip(*times, strict=True)
+    return {"seconds": statistics.median(wall), "cpu_seconds": statistics.median(used)}
 
 
 def write_dataset(root: Path, pieces: int, seconds: int) -> None:
