@@ -140,13 +140,17 @@ def write_list(bank: "AudioBank", drawn: "Draw", path: Path) -> None:
 
 
 def read_list(bank: "AudioBank", path: Path) -> "Draw":
-    """The mixtures of a published list, to be found in a bank.
+    """The mixtures of a published list, to be found in a bank: one that `write_list` wrote, or
+    test pairs as `avpipe.separation.pairs` knows them.
 
     Raises:
         UsageError: it is no such list, or names a segment that the bank does not have.
     """
     from avpipe.separation.mixing import Draw
+    from avpipe.separation.pairs import read_pairs
 
+    if not _is_ours(path):
+        return read_pairs(bank, path)
     places = {key: i for i, key in enumerate(zip(bank.recordings, bank.start_frames, strict=True))}
     grouped: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
     try:
@@ -170,6 +174,15 @@ def read_list(bank: "AudioBank", path: Path) -> "Draw":
             segments[i, j], firsts[i, j], gains[i, j] = segment, first, gain
     classes = np.where(segments >= 0, bank.classes[segments], -1)
     return Draw(firsts, classes, segments, gains)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file begins as `write_list` begins, or cannot be read at all."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.readline().startswith(f"{LIST_COLUMNS[0]},")
+    except (OSError, UnicodeDecodeError):
+        return True
 
 
 Tracks = list[tuple[str, Path]]
