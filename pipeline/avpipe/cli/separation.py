@@ -116,7 +116,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Folder for tables, scores and plots.")] = None,
     mixtures: Annotated[int, typer.Option(min=1, help="Mixtures drawn from a dataset.")] = 100,
     mixture_list: Annotated[
-        Path | None, typer.Option("--list", help="mixtures.csv of an earlier evaluation, instead.")
+        Path | None, typer.Option("--list", help="mixtures.csv or published pairs, instead.")
     ] = None,
     segment_samples: Annotated[
         int | None, typer.Option(help="Cut ensembles into segments of so many samples.")
@@ -147,6 +147,7 @@ def evaluate(
         output.document(
             {
                 "mixtures": report.mixtures,
+                "missing": report.missing,
                 "summaries": report.summaries,
                 "dropped": report.dropped,
                 "differences": report.differences,
