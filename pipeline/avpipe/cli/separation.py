@@ -60,7 +60,7 @@ def train(
     from avpipe.config import configure
     from avpipe.errors import UsageError
     from avpipe.separation.recipes import RECIPES
-    from avpipe.separation.train import Config
+    from avpipe.separation.train import Config, first_process
     from avpipe.separation.train import train as run
 
     if recipes:
@@ -95,6 +95,8 @@ def train(
         "resume": resume,
     }
     result = run(configure(Config, values, "avpipe train"))
+    if not first_process():
+        return 0
     if json:
         output.document(asdict(result))
     else:
