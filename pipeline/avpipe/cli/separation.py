@@ -39,6 +39,12 @@ def train(
         typer.Option("--set", metavar="NAME=VALUE", help="recipe.NAME or separator.NAME."),
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Run to start from.")] = None,
+    pretrained: Annotated[
+        str | None, typer.Option(help="Weights of networks that see, as separator.pretrained.")
+    ] = None,
+    accompaniment: Annotated[
+        Path | None, typer.Option(help="A built dataset of what accompanies voices.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of everything drawn.")] = 0,
     device: Device = "auto",
     devices: Annotated[int, typer.Option(min=1, help="GPUs that share every batch.")] = 1,
@@ -78,13 +84,17 @@ def train(
             raise UsageError(
                 f"--set {table}....: must be recipe.NAME=VALUE or separator.NAME=VALUE"
             )
+    options = settings.get("separator", {})
+    if pretrained is not None:
+        options = {**options, "pretrained": pretrained}
     values = {
         "data": data,
         "out": out,
         "recipe": recipe,
         "separator": separator,
         "changes": settings.get("recipe", {}),
-        "options": settings.get("separator", {}),
+        "options": options,
+        "accompaniment": accompaniment,
         "weights": weights,
         "seed": seed,
         "device": device,
@@ -123,6 +133,9 @@ def evaluate(
     segment_samples: Annotated[
         int | None, typer.Option(help="Cut ensembles into segments of so many samples.")
     ] = None,
+    accompaniment: Annotated[
+        Path | None, typer.Option(help="A built dataset, one clip of it in every mixture.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the mixtures.")] = 0,
     wiener: Wiener = False,
     device: Device = "auto",
@@ -141,6 +154,7 @@ def evaluate(
         mixtures=mixtures,
         mixture_list=mixture_list,
         segment_samples=segment_samples,
+        accompaniment=accompaniment,
         seed=seed,
         wiener=wiener,
         device=_device(device),

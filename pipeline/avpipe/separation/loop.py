@@ -18,7 +18,7 @@ from avpipe.separation.data import AudioBank
 from avpipe.separation.interface import Context, Trainable
 from avpipe.separation.losses import loss
 from avpipe.separation.mixing import Batch, Draw, Mixing
-from avpipe.separation.recipes import Recipe
+from avpipe.separation.recipe import Recipe
 from avpipe.separation.schedule import Schedule
 from avpipe.separation.sight import Sight
 from avpipe.separation.stems import stems

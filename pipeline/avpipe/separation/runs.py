@@ -21,7 +21,7 @@ from avpipe.config import configure
 from avpipe.errors import UsageError
 from avpipe.separation import create
 from avpipe.separation.interface import Separator, Trainable
-from avpipe.separation.recipes import Recipe
+from avpipe.separation.recipe import Recipe
 from avpipe.separation.sight import Look
 
 FACTS = "run.json"
@@ -71,9 +71,16 @@ def read(folder: Path) -> Run:
         raise UsageError(f"{path} is damaged ({error})") from error
 
 
-def make(run: Run) -> Trainable:
-    """The separator of a run, untrained."""
+def make(run: Run, fresh: bool = False) -> Trainable:
+    """The separator of a run, untrained.
+
+    Args:
+        run: what it is.
+        fresh: with the pretrained weights that its options name; otherwise it will be given all.
+    """
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in run.options.items()}
+    if not fresh:
+        options.pop("pretrained", None)
     separator = create(run.separator, **options)
     if not isinstance(separator, Trainable):
         raise UsageError(f"separator {run.separator} has nothing to train")

@@ -31,7 +31,7 @@ from avpipe.types import Clip, Keypoints
 
 if TYPE_CHECKING:
     from avpipe.dataset import Dataset
-    from avpipe.separation.recipes import Recipe
+    from avpipe.separation.recipe import Recipe
 
 FIELDS: Mapping[Need, str] = {
     "frames": "frames",

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from avpipe.config import configure
 from avpipe.errors import ToolMissing, UsageError
 from avpipe.lists import uses
-from avpipe.separation.recipes import Recipe, recipe
+from avpipe.separation.recipe import Recipe
+from avpipe.separation.recipes import recipe
 
 if TYPE_CHECKING:
     import lightning
@@ -104,7 +105,7 @@ def train(config: Config) -> Result:
     dataset = open_dataset(config.data)
     with torch.random.fork_rng():
         torch.manual_seed(run.seed)
-        separator = runs.make(run)
+        separator = runs.make(run, fresh=not config.resume and config.weights is None)
     if config.weights is not None and not config.resume:
         runs.load_weights(separator, _weights(config.weights), run.separator)
     if config.compile:
