@@ -66,7 +66,7 @@ def train(
     from avpipe.config import configure
     from avpipe.errors import UsageError
     from avpipe.separation.recipes import RECIPES
-    from avpipe.separation.train import Config
+    from avpipe.separation.train import Config, first_process
     from avpipe.separation.train import train as run
 
     if recipes:
@@ -105,6 +105,8 @@ def train(
         "resume": resume,
     }
     result = run(configure(Config, values, "avpipe train"))
+    if not first_process():
+        return 0
     if json:
         output.document(asdict(result))
     else:
@@ -126,7 +128,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Folder for tables, scores and plots.")] = None,
     mixtures: Annotated[int, typer.Option(min=1, help="Mixtures drawn from a dataset.")] = 100,
     mixture_list: Annotated[
-        Path | None, typer.Option("--list", help="mixtures.csv of an earlier evaluation, instead.")
+        Path | None, typer.Option("--list", help="mixtures.csv of an evaluation, or test pairs.")
     ] = None,
     segment_samples: Annotated[
         int | None, typer.Option(help="Cut ensembles into segments of so many samples.")
@@ -161,6 +163,7 @@ def evaluate(
         output.document(
             {
                 "mixtures": report.mixtures,
+                "missing": report.missing,
                 "summaries": report.summaries,
                 "dropped": report.dropped,
                 "differences": report.differences,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from avpipe.errors import UsageError
-from avpipe.separation import plots, scores, testsets
+from avpipe.separation import mixture_lists, plots, scores, testsets
 from avpipe.separation.testsets import Piece
 from avpipe.types import Float32
 
@@ -51,8 +51,11 @@ class Report:
     differences: dict[str, dict[str, Any]]
     """"B - A" -> metric -> mean and 95 % interval, for every system against the first."""
     mixtures: int
+    missing: int
+    """Mixtures of a list whose recordings the dataset does not all hold for testing."""
     table: str
-    """Markdown."""
+    """Markdown: the systems and the published rows, SDR by instrument and by number of sources, the
+    differences, and what was left out."""
 
 
 def evaluate(
@@ -80,7 +83,8 @@ def evaluate(
             hold results.
         mixing: of a dataset's recordings; None: sums of two different instruments.
         mixtures: how many of them.
-        mixture_list: a `mixtures.csv` of an earlier evaluation, instead.
+        mixture_list: a file that lists them instead: a `mixtures.csv` of an earlier evaluation, or
+            a published list of pairs (see `mixture_lists.read_list`).
         segment_samples: cut ensembles into segments of so many samples and drop the rest (65,535
             in the thesis); None: whole pieces.
         accompaniment: a built dataset of sound; something of its test part is in every mixture.
@@ -99,14 +103,17 @@ def evaluate(
         raise UsageError("nothing to evaluate: name trainings, oracle or mixture")
     loaded = {name: separator for name, (separator, _) in both.items()}
     looks = {name: look for name, (_, look) in both.items()}
-    front_end = next(iter(loaded.values())).front_end
+    trained = [s for name, s in loaded.items() if name not in BOUNDS]
+    front_end = (trained or list(loaded.values()))[0].front_end
     _check_alike(loaded)
     folder = Path(data)
     if (folder / "MANIFEST.json").exists():
         drawn = (mixing, mixtures, mixture_list, accompaniment, seed)
-        pieces = list(_mixed(folder, front_end, list(looks.values()), *drawn, target))
+        found, missing = _mixed(folder, front_end, list(looks.values()), *drawn, target)
+        pieces = list(found)
     else:
         _refuse_seeing(looks)
+        missing = 0
         whole = testsets.ensembles(folder, front_end.sample_rate)
         pieces = [segment for piece in whole for segment in piece.segments(segment_samples)]
     runs = {name: _system(s, looks[name], device) for name, s in loaded.items()}
@@ -117,7 +124,7 @@ def evaluate(
                 loaded[f"{name}{FILTERED}"] = separator
     if any(piece.published for piece in pieces):
         runs[BESIDE] = lambda piece: piece.published
-    report = _report(runs, pieces, loaded)
+    report = _report(runs, pieces, loaded, missing)
     if target is not None:
         _write(report, target)
     return report
@@ -162,7 +169,8 @@ def _mixed(
     accompaniment: str | Path | None,
     seed: int,
     out: Path | None,
-) -> Iterator[Piece]:
+) -> tuple[Iterator[Piece], int]:
+    """Mixtures, and how many of a list are missing."""
     from avpipe import open_dataset
     from avpipe.separation import data
     from avpipe.separation import mixing as mixer
@@ -180,18 +188,19 @@ def _mixed(
         other = data.load(open_dataset(Path(accompaniment)), "test", (), *clip)
         besides = (other, mixer.draw(other, mixer.Mixing(1, 1), count, seed, step=1))
     how = mixing or mixer.Mixing(*((1, 1) if besides else (2, 2)), combine="sum")
+    missing = 0
     if listed is None:
         mixer.check(bank, how)
         drawn = mixer.draw(bank, how, count, seed, step=0)
     elif besides is None:
-        drawn = testsets.read_list(bank, Path(listed))
+        drawn, missing = mixture_lists.read_list(bank, Path(listed))
     else:
         raise UsageError("a list of mixtures names no accompaniment: give one of the two")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        testsets.write_list(bank, drawn, out / "mixtures.csv")
+        mixture_lists.write_list(bank, drawn, out / "mixtures.csv")
     sight = Sight.load(dataset, bank, looks[0]) if fields else None
-    yield from testsets.mixtures(bank, drawn, how, sight, besides)
+    return testsets.mixtures(bank, drawn, how, sight, besides), missing
 
 
 def _system(separator: "Separator", look: "Look", device: str) -> System:
@@ -248,7 +257,10 @@ def _filtered(run: System, separator: "Separator") -> System:
 
 
 def _report(
-    runs: Mapping[str, System], pieces: Sequence[Piece], loaded: Mapping[str, "Separator"]
+    runs: Mapping[str, System],
+    pieces: Sequence[Piece],
+    loaded: Mapping[str, "Separator"],
+    missing: int,
 ) -> Report:
     rows: dict[str, list[scores.Row]] = {name: [] for name in runs}
     dropped: dict[str, Counter[str]] = {name: Counter() for name in runs}
@@ -273,14 +285,23 @@ def _report(
         for name, s in loaded.items()
         if name not in BOUNDS
     }
+    reasons = {name: dict(counts) for name, counts in dropped.items()}
     real = any("#" in piece.name or piece.published for piece in pieces)
     return Report(
         rows=rows,
         summaries=summaries,
-        dropped={name: dict(counts) for name, counts in dropped.items()},
+        dropped=reasons,
         differences=differences,
         mixtures=len(pieces),
-        table=scores.table(summaries, labelled, published=real),
+        missing=missing,
+        table="\n".join(
+            [
+                scores.table(summaries, labelled, published=real),
+                scores.grouped_table(summaries, "by_instrument"),
+                scores.grouped_table(summaries, "by_sources"),
+                scores.remarks(differences, reasons, len(pieces), missing),
+            ]
+        ),
     )
 
 
@@ -300,6 +321,7 @@ def _write(report: Report, out: Path) -> None:
         plots.improvement(before, after, "SI-SDR", out / f"improvement-{file}.png")
     facts = {
         "mixtures": report.mixtures,
+        "missing": report.missing,
         "dropped": report.dropped,
         "differences": report.differences,
         "systems": report.summaries,

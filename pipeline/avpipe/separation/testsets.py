@@ -3,8 +3,6 @@
 Both give `Piece`s: a mixture and its true sources, summed by instrument.
 """
 
-import csv
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,8 +38,6 @@ INSTRUMENTS: Mapping[str, str] = {
 
 ACCOMPANIMENT = "accompaniment"
 """Name of a source that is only heard."""
-
-LIST_COLUMNS = ("mixture", "recording", "start_frame", "first_sample", "category", "gain")
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,55 +137,6 @@ def mixtures(
         if besides is not None:
             sources[ACCOMPANIMENT] = tracks[-1]
         yield Piece(f"{number:05d}", batch.mixture[0].numpy(), sources, {}, scene)
-
-
-def write_list(bank: "AudioBank", drawn: "Draw", path: Path) -> None:
-    """Publishes the drawn mixtures: a row a source."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(LIST_COLUMNS)
-        for mixture, (firsts, segments, gains) in enumerate(
-            zip(drawn.first_samples, drawn.segments, drawn.gains, strict=True)
-        ):
-            for first, segment, gain in zip(firsts, segments, gains, strict=True):
-                if segment >= 0:
-                    where = (bank.recordings[segment], bank.start_frames[segment])
-                    inside = first - bank.starts[segment]
-                    category = bank.names[bank.classes[segment]]
-                    writer.writerow([mixture, *where, inside, category, f"{gain:.9g}"])
-
-
-def read_list(bank: "AudioBank", path: Path) -> "Draw":
-    """The mixtures of a published list, to be found in a bank.
-
-    Raises:
-        UsageError: it is no such list, or names a segment that the bank does not have.
-    """
-    from avpipe.separation.mixing import Draw
-
-    places = {key: i for i, key in enumerate(zip(bank.recordings, bank.start_frames, strict=True))}
-    grouped: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                segment = places[row["recording"], int(row["start_frame"])]
-                first = int(bank.starts[segment]) + int(row["first_sample"])
-                grouped[row["mixture"]].append((segment, first, float(row["gain"])))
-    except KeyError as error:
-        raise UsageError(f"{path}: {error} is neither a column nor a segment to test on") from None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is not a list of mixtures: {error}") from error
-    if not grouped:
-        raise UsageError(f"{path} lists no mixtures")
-    most = max(map(len, grouped.values()))
-    shape = (len(grouped), most)
-    segments, firsts = np.full(shape, -1), np.full(shape, -1)
-    gains = np.ones(shape, np.float32)
-    for i, sources in enumerate(grouped.values()):
-        for j, (segment, first, gain) in enumerate(sources):
-            segments[i, j], firsts[i, j], gains[i, j] = segment, first, gain
-    classes = np.where(segments >= 0, bank.classes[segments], -1)
-    return Draw(firsts, classes, segments, gains)
 
 
 Tracks = list[tuple[str, Path]]

@@ -115,7 +115,7 @@ def train(config: Config) -> Result:
     other = None if config.accompaniment is None else open_dataset(config.accompaniment)
     training = _training(separator, chosen, dataset, other, run, config)
     keeper = journal.Journal(config.out, config.seconds)
-    if _first_process():
+    if first_process():
         run.write(config.out)
         for used in (dataset, other) if other else (dataset,):
             uses.note(used.path, "checkpoint", config.out, set(used.index["recording"]))
@@ -158,7 +158,7 @@ def _new(config: Config) -> "Run":
     from avpipe import open_dataset
     from avpipe.separation import runs
 
-    if _first_process() and config.out.exists() and any(config.out.iterdir()):
+    if first_process() and config.out.exists() and any(config.out.iterdir()):
         raise UsageError(f"{config.out} is not empty: choose another folder, or resume it")
     base = recipe(config.recipe)
     if base.starts_from == "weights" and config.weights is None:
@@ -280,7 +280,7 @@ def _check_tools(config: Config) -> None:
         raise ToolMissing("torch.compile needs a C++ compiler: install g++, or do not compile")
 
 
-def _first_process() -> bool:
+def first_process() -> bool:
     """False in the processes that the first one starts for further devices."""
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
