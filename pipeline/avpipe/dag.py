@@ -21,6 +21,7 @@ from avpipe.config import configure, key_parameters
 from avpipe.errors import UsageError
 from avpipe.limits import MediaLimits, TaskLimits, read_limits
 from avpipe.manifest import Manifest
+from avpipe.manifest.location import medium_id
 from avpipe.stages import Pool
 from avpipe.store import canonical, sha256_text
 from avpipe.types import Recording
@@ -77,6 +78,8 @@ class Node:
     """Further columns of the manifest that shape its output."""
     outside: Callable[[Recording], dict[str, Any]] | None = None
     """Digests of what else it reads of a recording, such as imported keypoints."""
+    admission: Callable[[Recording, Mapping[str, Any]], None] | None = None
+    """Raises `RecordingFailed` for an output, by its facts, that may not be used any more."""
 
     def key(self, recording: Recording, dataset: str, digests: Mapping[str, str]) -> str:
         """The key of this stage's artifact for a recording: of the canonical JSON of its identity
@@ -99,7 +102,7 @@ class Node:
     ) -> dict[str, Any]:
         """What the key holds beside the identity."""
         if not self.needs:
-            return {"dataset": dataset, "id": recording.id}
+            return {"dataset": dataset, "id": medium_id(recording)}
         given = {name: digests[name] for name in self.needs}
         if self._is_given:
             given["start_seconds"] = repr(recording.start_seconds)
@@ -259,6 +262,7 @@ def _node(name: str, config: Any, needed: set[str]) -> Node:
     uses_gpu = getattr(stage, "uses_gpu", None)
     pool: Pool = "cpu" if uses_gpu is not None and not uses_gpu(config) else stage.POOL
     outside = getattr(stage, "outside", None)
+    admission = getattr(stage, "admission", None)
     return Node(
         name,
         needs,
@@ -267,4 +271,5 @@ def _node(name: str, config: Any, needed: set[str]) -> Node:
         identity,
         tuple(getattr(stage, "COLUMNS", ())),
         None if outside is None else outside(config),
+        None if admission is None else admission(config),
     )

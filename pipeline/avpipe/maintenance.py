@@ -3,7 +3,8 @@
 `verify` recomputes every digest of artifacts and shards, and what holds between the artifacts of a
 recording (`avpipe.sync`). `repair` removes what is damaged, so that
 the next build makes it again, and makes the ledger agree with what is there. `gc` removes what no
-recording refers to any more (the outputs of older detectors and parameters).
+recording refers to any more (the outputs of older detectors and parameters), and what had arrived
+of downloads that nothing goes on with.
 """
 
 from collections.abc import Iterator
@@ -156,6 +157,7 @@ class Collected:
     """What `gc` removed, or would remove."""
 
     artifacts: tuple[str, ...]
+    """Folders of artifacts, and of parts of downloads, below the dataset's."""
     bytes: int
 
 
@@ -164,7 +166,8 @@ def collect(out: Path, *, downloads: bool = False, dry_run: bool = False) -> Col
 
     Args:
         out: the dataset's folder.
-        downloads: also downloads; without it they always stay.
+        downloads: also downloads, and parts of them; without it they stay, but for parts of what is
+            there by now or has failed for good.
         dry_run: only say what would go.
     """
     with exclusive(out), Ledger(out / FILE, write=True) as ledger:
@@ -178,11 +181,15 @@ def collect(out: Path, *, downloads: bool = False, dry_run: bool = False) -> Col
             for item in store.artifacts()
             if item not in used and (downloads or item[0] != "download")
         ]
-        size = sum(file.stat().st_size for item in unused for file in store.path(*item).iterdir())
+        over = store.keys("download") | {f.key for f in ledger.failures() if f.permanent}
+        parts = {key: at for key, at in store.partials() if downloads or key in over}
+        folders = [*(store.path(*item) for item in unused), *parts.values()]
+        size = sum(file.stat().st_size for folder in folders for file in folder.iterdir())
         if not dry_run:
             store.sweep()
             for item in unused:
                 store.remove(*item)
+            for key in parts:
+                store.drop_partial(key)
             ledger.forget_artifacts(unused)
-        names = tuple(store.path(*item).relative_to(out).as_posix() for item in unused)
-        return Collected(names, size)
+        return Collected(tuple(at.relative_to(out).as_posix() for at in folders), size)

@@ -12,6 +12,8 @@ A stage is a module with
     COLUMNS  (optional) further columns of the manifest that shape the output
     outside  (optional) (config) -> None, or a function (recording) -> dict: digests of files
              beside the artifacts that shape the output of this recording
+    admission  (optional) (config) -> None, or a function (recording, facts) that raises
+             `RecordingFailed` if an output with these facts may not be used under this config
 
 `run` reads only what `job` gives it and knows nothing of where it runs. An expected failure of the
 recording is raised as `RecordingFailed`. Files named `*.sidecar.json` describe how the data came
@@ -42,6 +44,8 @@ class Job:
     """Folder of the published artifact of every stage in NEEDS."""
     out: Path
     """Empty folder on the file system of the store; what is in it afterwards is published."""
+    partial: Path | None = None
+    """Folder, which may have to be made, that outlasts attempts which fail but not for good."""
 
 
 class Stage(Protocol):
