@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from avpipe import cli
+from avpipe.dag import FIELDS
 
 CHECKOUT = Path(__file__).parents[1]
 README = (CHECKOUT / "README.md").read_text()
@@ -43,6 +44,11 @@ def test_every_example_names_a_command_and_its_options(
     shown = capsys.readouterr().out
     for option in (word for word in words if word.startswith("--")):
         assert option in shown
+
+
+def test_every_field_of_a_dataset_is_described() -> None:
+    table = "\n".join(re.findall(r"^\| `.*$", MANIFESTS, re.MULTILINE))
+    assert [name for name in FIELDS if f"`{name}`" not in table] == []
 
 
 @pytest.mark.parametrize("text", [README, CONTRIBUTING])
