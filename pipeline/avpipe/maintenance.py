@@ -1,6 +1,7 @@
 """Keeping a dataset's folder in order: verify, repair, gc.
 
-`verify` recomputes every digest of artifacts and shards. `repair` removes what is damaged, so that
+`verify` recomputes every digest of artifacts and shards, and what holds between the artifacts of a
+recording (`avpipe.sync`). `repair` removes what is damaged, so that
 the next build makes it again, and makes the ledger agree with what is there. `gc` removes what no
 recording refers to any more (the outputs of older detectors and parameters), and what had arrived
 of downloads that nothing goes on with.
@@ -13,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from avpipe import packing
+from avpipe import packing, sync
 from avpipe.errors import AvpipeError, DatasetError
 from avpipe.ledger import FILE, Ledger
 from avpipe.lock import exclusive
@@ -45,15 +46,31 @@ def verify(out: Path) -> Verified:
 
     shards = verify_shards(out)
     problems, checked, store = list(shards.problems), shards.checked, Store(out / "work")
+    damaged = set()
     for stage, key in store.artifacts():
         checked += 1
         path = store.path(stage, key).relative_to(out).as_posix()
-        problems += [{"path": path, "problem": text} for text in store.problems(stage, key)]
+        found = store.problems(stage, key)
+        problems += [{"path": path, "problem": text} for text in found]
+        if found:
+            damaged.add((stage, key))
     if (out / FILE).exists():
         checked += 1
-        found = _ledger_problems(out / FILE, store), _ledger_differences(out / FILE, store)
-        problems += [{"path": FILE, "problem": text} for text in chain(*found)]
+        problems += [
+            {"path": path, "problem": text}
+            for path, text in sync.problems(store, _artifacts_of(out / FILE), damaged)
+        ]
+        of_ledger = _ledger_problems(out / FILE, store), _ledger_differences(out / FILE, store)
+        problems += [{"path": FILE, "problem": text} for text in chain(*of_ledger)]
     return Verified(checked, tuple(problems))
+
+
+def _artifacts_of(path: Path) -> dict[str, dict[str, str]]:
+    """Recording -> stage -> key, as a ledger has it; empty if it cannot be read."""
+    with suppress(DatasetError), Ledger(path) as ledger:
+        current = ledger.current().items()
+        return {name: {s: key for s, (key, _) in steps.items()} for name, steps in current}
+    return {}
 
 
 def _ledger_problems(path: Path, store: Store) -> Iterator[str]:

@@ -114,7 +114,7 @@ class Run:
         self._observer, self._stop = observer, stop
         self._offline, self._drain_seconds = offline, drain_seconds
         self._gate = Gate(profile.pace)
-        self._queue: Queue = Queue()
+        self._queue = Queue(self._remote)
         self._fatal: str | None = None
         self._missed: set[Pool] = set()
         self.result = Result({node.name: StageCount() for node in planner.nodes})
@@ -167,14 +167,16 @@ class Run:
                 drain_until = min(drain_until, time.monotonic() + self._drain_seconds)
             else:
                 now = time.monotonic()
-                for task, place in self._queue.start(pools.slots, now, self._may_start):
-                    pools.submit(place, self._order(task), (task, place))
+                for tasks, place in self._queue.start(pools.slots, now, self._may_start):
+                    pools.submit(place, [self._order(task) for task in tasks], (tasks, place))
             try:
-                (task, place), outcome = pools.results.get(timeout=_TICK_SECONDS)
+                (tasks, place), outcomes = pools.results.get(timeout=_TICK_SECONDS)
             except queue.Empty:
                 pass
             else:
-                self._receive(task, place, outcome)
+                self._queue.freed(place)
+                for task, outcome in zip(tasks, outcomes, strict=True):
+                    self._receive(task, outcome)
             if time.monotonic() - cared > _HOUSEKEEPING_SECONDS:
                 self._ledger.commit()
                 pools.refresh()
@@ -245,8 +247,8 @@ class Run:
                     self.result.stages[node.name].reasons[step.reason or "new"] += 1
                     self._queue.put(task)
 
-    def _receive(self, task: Task, place: Pool, outcome: Outcome) -> None:
-        others = self._queue.landed(task, place, outcome.seconds)
+    def _receive(self, task: Task, outcome: Outcome) -> None:
+        others = self._queue.landed(task, None if outcome.undone else outcome.seconds)
         task.walk.ordered.discard(task.artifact)
         failure = None
         if outcome.artifact is not None:
@@ -376,6 +378,7 @@ class Run:
             task.artifact[1],
             task.walk.histories[task.node.name].tries,
             outcome.seconds,
+            outcome.ended,
             size,
             outcome.worker,
         )

@@ -56,6 +56,8 @@ class Outcome:
     retry_after_seconds: float | None = None
     """How long the server asked to be left alone."""
     seconds: float = 0.0
+    ended: float = 0.0
+    """When it was over, in seconds since the epoch, by its worker's clock."""
     worker: str = ""
 
 

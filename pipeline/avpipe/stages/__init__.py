@@ -8,6 +8,7 @@ A stage is a module with
     Config   frozen dataclass: its parameters with defaults, a docstring under each
     tool     (config) -> dict: identity of the programs and models that shape the output
     run      (job) -> dict: fills `job.out`, returns facts for the provenance sidecar
+    PARAMETERS  (optional) stage whose parameters it has: what is said there holds here too
     COLUMNS  (optional) further columns of the manifest that shape the output
     outside  (optional) (config) -> None, or a function (recording) -> dict: digests of files
              beside the artifacts that shape the output of this recording

@@ -153,6 +153,9 @@ def _from_folder(job: Job, place: Path) -> _Found:
         piece = tracks.find(place / job.recording.id)
     else:
         piece = tracks.beside(folder.find(place, job.recording))
+    if piece.tracks:  # now, for what is kept is never fetched again
+        declared = job.recording.extra.get("instruments", "")
+        tracks.names([name for name, _ in piece.tracks], declared)
     source = piece.mixture
     for number, (name, path) in enumerate(piece.tracks, start=1):
         folder.link(path, job.out / tracks.linked_name(number, name, path))
