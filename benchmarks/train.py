@@ -17,7 +17,11 @@ DATASET is a built dataset at 11,025 Hz; without one the bank holds `--hours` of
 
 What is compared takes turns. On the CPU rates are per second of this process' CPU time, so that
 what else runs on the machine counts little, and are for one process of OMP_NUM_THREADS threads; on
-CUDA they are per second of wall time. Needs torch and numpy; librosa for the peer.
+CUDA they are per second of wall time. Needs torch and numpy; librosa for the peer. All that is at
+11,025 Hz, with a GPU of 80 GB:
+
+    ... --device cuda --hours 65 --recipes sop-music,sop-unet5-solos,single-image-resnet18-unet,
+        solos-paper,released-code,thesis-exp-1,thesis-exp-4,thesis-exp-9,thesis-exp-12
 """
 
 import argparse
@@ -34,11 +38,12 @@ import torch
 from torch import Tensor
 
 from avpipe import separation
-from avpipe.separation import data, mixing, runs
+from avpipe.separation import data, mixing, runs, separators
 from avpipe.separation.data import AudioBank
 from avpipe.separation.interface import Trainable
 from avpipe.separation.losses import loss
 from avpipe.separation.mixing import Batch, Mixing
+from avpipe.separation.recipe import Recipe
 from avpipe.separation.recipes import recipe
 from machine import machine, save
 
@@ -174,7 +179,7 @@ def training(
     """What a recipe's steps cost."""
     chosen = recipe(name)
     count, how = size or chosen.batch, chosen.mixing(chosen.most)
-    net = separation.create(chosen.separator, **{**chosen.options, **_unpretrained(chosen.options)})
+    net = separation.create(chosen.separator, **_options(chosen, bank))
     assert isinstance(net, Trainable)
     runs.apply_recipe(net, chosen.clip)
     net.to(device).train()
@@ -227,8 +232,11 @@ def training(
     }
 
 
-def _unpretrained(options: Mapping[str, Any]) -> dict[str, str]:
-    return {"pretrained": "none"} if "pretrained" in options else {}
+def _options(chosen: Recipe, bank: AudioBank) -> dict[str, Any]:
+    """Of the separator: the recipe's, for the classes of the bank, with nothing to download."""
+    known = separators.module(chosen.separator).Config
+    meant = {"pretrained": "none", "classes": bank.names}
+    return {**chosen.options, **{k: v for k, v in meant.items() if hasattr(known, k)}}
 
 
 def _peak_megabytes(device: str) -> int:
