@@ -10,7 +10,7 @@ import soundfile
 
 from avpipe import open_dataset
 from avpipe.errors import UsageError
-from avpipe.separation import data, mixing, scores, testsets
+from avpipe.separation import data, mixing, mixture_lists, scores, testsets
 from avpipe.separation.evaluate import evaluate
 from avpipe.separation.mixing import Mixing
 from avpipe.separation.scores import Row
@@ -123,38 +123,11 @@ def test_a_published_list_gives_the_same_mixtures_again(notes: Path, tmp_path: P
     assert str(again.rows) == str(first.rows)  # nan is not equal to itself
     bank = data.load(open_dataset(notes), "test", (), RATE, 65_535)
     drawn = mixing.draw(bank, how, 3, 0, 0)
-    read, missing = testsets.read_list(bank, listed)
+    read, missing = mixture_lists.read_list(bank, listed)
     assert missing == 0
     np.testing.assert_array_equal(read.first_samples, drawn.first_samples)
     sounding = drawn.segments >= 0
     np.testing.assert_array_equal(read.gains[sounding], drawn.gains[sounding])
-
-
-def test_published_pairs_are_the_middles_of_their_recordings(notes: Path, tmp_path: Path) -> None:
-    bank = data.load(open_dataset(notes), "test", (), RATE, 65_535)
-    flute, tuba = (next(r for r in bank.recordings if name in r) for name in ("flute", "tuba"))
-    listed = tmp_path / "testsep.csv"
-    listed.write_text(
-        f"/flute/{flute}.wav, /tuba/{tuba}.wav\n{tuba},{flute}\n/cello/x.wav,{tuba}\n"
-    )
-    drawn, missing = testsets.read_list(bank, listed)
-    assert missing == 1
-    assert [[bank.recordings[i] for i in row] for row in drawn.segments] == [
-        [flute, tuba],
-        [tuba, flute],
-    ]
-    before = drawn.first_samples - bank.starts[drawn.segments]
-    after = bank.lengths[drawn.segments] - before - bank.window
-    assert np.abs(before - after).max() <= 1
-    report = evaluate(["mixture"], notes, mixture_list=listed)
-    assert (report.mixtures, report.missing) == (2, 1)
-    assert "- 1 listed mixtures left out" in report.table
-    listed.write_text("/cello/x.wav,/cello/y.wav\n")
-    with pytest.raises(UsageError, match="give them split = test in the manifest"):
-        evaluate(["mixture"], notes, mixture_list=listed)
-    listed.write_text("")
-    with pytest.raises(UsageError, match="lists no mixtures"):
-        evaluate(["mixture"], notes, mixture_list=listed)
 
 
 def test_the_table_has_a_column_an_instrument_and_a_number_of_sources(

@@ -128,7 +128,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Folder for tables, scores and plots.")] = None,
     mixtures: Annotated[int, typer.Option(min=1, help="Mixtures drawn from a dataset.")] = 100,
     mixture_list: Annotated[
-        Path | None, typer.Option("--list", help="mixtures.csv or published pairs, instead.")
+        Path | None, typer.Option("--list", help="mixtures.csv of an evaluation, or test pairs.")
     ] = None,
     segment_samples: Annotated[
         int | None, typer.Option(help="Cut ensembles into segments of so many samples.")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from avpipe.errors import UsageError
-from avpipe.separation import plots, scores, testsets
+from avpipe.separation import mixture_lists, plots, scores, testsets
 from avpipe.separation.testsets import Piece
 from avpipe.types import Float32
 
@@ -84,7 +84,7 @@ def evaluate(
         mixing: of a dataset's recordings; None: sums of two different instruments.
         mixtures: how many of them.
         mixture_list: a file that lists them instead: a `mixtures.csv` of an earlier evaluation, or
-            a published list of pairs (see `testsets.read_list`).
+            a published list of pairs (see `mixture_lists.read_list`).
         segment_samples: cut ensembles into segments of so many samples and drop the rest (65,535
             in the thesis); None: whole pieces.
         accompaniment: a built dataset of sound; something of its test part is in every mixture.
@@ -193,12 +193,12 @@ def _mixed(
         mixer.check(bank, how)
         drawn = mixer.draw(bank, how, count, seed, step=0)
     elif besides is None:
-        drawn, missing = testsets.read_list(bank, Path(listed))
+        drawn, missing = mixture_lists.read_list(bank, Path(listed))
     else:
         raise UsageError("a list of mixtures names no accompaniment: give one of the two")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        testsets.write_list(bank, drawn, out / "mixtures.csv")
+        mixture_lists.write_list(bank, drawn, out / "mixtures.csv")
     sight = Sight.load(dataset, bank, looks[0]) if fields else None
     return testsets.mixtures(bank, drawn, how, sight, besides), missing
 

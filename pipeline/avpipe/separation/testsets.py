@@ -3,12 +3,10 @@
 Both give `Piece`s: a mixture and its true sources, summed by instrument.
 """
 
-import csv
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -40,8 +38,6 @@ INSTRUMENTS: Mapping[str, str] = {
 
 ACCOMPANIMENT = "accompaniment"
 """Name of a source that is only heard."""
-
-LIST_COLUMNS = ("mixture", "recording", "start_frame", "first_sample", "category", "gain")
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,108 +137,6 @@ def mixtures(
         if besides is not None:
             sources[ACCOMPANIMENT] = tracks[-1]
         yield Piece(f"{number:05d}", batch.mixture[0].numpy(), sources, {}, scene)
-
-
-def write_list(bank: "AudioBank", drawn: "Draw", path: Path) -> None:
-    """Publishes the drawn mixtures: a row a source."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(LIST_COLUMNS)
-        for mixture, (firsts, segments, gains) in enumerate(
-            zip(drawn.first_samples, drawn.segments, drawn.gains, strict=True)
-        ):
-            for first, segment, gain in zip(firsts, segments, gains, strict=True):
-                if segment >= 0:
-                    where = (bank.recordings[segment], bank.start_frames[segment])
-                    inside = first - bank.starts[segment]
-                    category = bank.names[bank.classes[segment]]
-                    writer.writerow([mixture, *where, inside, category, f"{gain:.9g}"])
-
-
-class Listed(NamedTuple):
-    """The mixtures of a list that a bank has."""
-
-    drawn: "Draw"
-    missing: int
-    """Mixtures left out because a recording of theirs is not in the bank."""
-
-
-def read_list(bank: "AudioBank", path: Path) -> Listed:
-    """The mixtures of a published list, to be found in a bank.
-
-    Either a `mixtures.csv`, of which none may be missing, or a list without a header that names the
-    recordings of a mixture in each row, as paths (`/cello/ID.wav, /flute/ID.wav`) or ids: then the
-    middle of the longest segment of each is taken.
-
-    Raises:
-        UsageError: it is no such list, names a segment that the bank does not have, or no mixture
-            whose recordings the bank all has.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.reader(file, skipinitialspace=True) if row]
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is not a list of mixtures: {error}") from error
-    if len(rows) and set(LIST_COLUMNS) & set(rows[0]):
-        named = [dict(zip(rows[0], row, strict=False)) for row in rows[1:]]
-        mixtures, missing = _windows_of(bank, named, path), 0
-    else:
-        mixtures = [m for row in rows if (m := _middles_of(bank, row))]
-        missing = len(rows) - len(mixtures)
-    if not rows:
-        raise UsageError(f"{path} lists no mixtures")
-    if not mixtures:
-        raise UsageError(
-            f"{path} lists no mixture whose recordings are all for testing: give them split = test"
-            " in the manifest"
-        )
-    return Listed(_drawn(bank, mixtures), missing)
-
-
-Window = tuple[int, int, float]
-"""Segment of a bank, first sample in the bank, gain."""
-
-
-def _windows_of(bank: "AudioBank", rows: list[dict[str, str]], path: Path) -> list[list[Window]]:
-    places = {key: i for i, key in enumerate(zip(bank.recordings, bank.start_frames, strict=True))}
-    grouped: dict[str, list[Window]] = defaultdict(list)
-    try:
-        for row in rows:
-            segment = places[row["recording"], int(row["start_frame"])]
-            first = int(bank.starts[segment]) + int(row["first_sample"])
-            grouped[row["mixture"]].append((segment, first, float(row["gain"])))
-    except KeyError as error:
-        raise UsageError(f"{path}: {error} is neither a column nor a segment to test on") from None
-    except ValueError as error:
-        raise UsageError(f"{path} is not a list of mixtures: {error}") from error
-    return list(grouped.values())
-
-
-def _middles_of(bank: "AudioBank", names: Sequence[str]) -> list[Window]:
-    """Of one mixture; none if a recording is missing."""
-    found: list[Window] = []
-    for name in names:
-        recording = PurePosixPath(name.strip()).stem
-        segments = [i for i, known in enumerate(bank.recordings) if known == recording]
-        if not segments:
-            return []
-        longest = max(segments, key=lambda i: int(bank.lengths[i]))
-        room = int(bank.lengths[longest]) - bank.window
-        found.append((longest, int(bank.starts[longest]) + room // 2, 1.0))
-    return found
-
-
-def _drawn(bank: "AudioBank", mixtures: Sequence[Sequence[Window]]) -> "Draw":
-    from avpipe.separation.mixing import Draw
-
-    shape = (len(mixtures), max(map(len, mixtures)))
-    segments, firsts = np.full(shape, -1), np.full(shape, -1)
-    gains = np.ones(shape, np.float32)
-    for i, sources in enumerate(mixtures):
-        for j, (segment, first, gain) in enumerate(sources):
-            segments[i, j], firsts[i, j], gains[i, j] = segment, first, gain
-    classes = np.where(segments >= 0, bank.classes[segments], -1)
-    return Draw(firsts, classes, segments, gains)
 
 
 Tracks = list[tuple[str, Path]]
