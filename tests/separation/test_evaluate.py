@@ -105,9 +105,7 @@ def test_folders_and_lists_that_cannot_be_used_are_one_clear_line(
         evaluate([], notes)
     with pytest.raises(UsageError, match="is not a training"):
         evaluate([tmp_path], notes)
-    with pytest.raises(
-        UsageError, match="bassoon was not in the training, which knows flute, tuba"
-    ):
+    with pytest.raises(UsageError, match="bassoon was not in the training, which knows"):
         evaluate([make_run(tmp_path / "run")], notes, mixing=Mixing(3, 3), mixtures=1)
     listed = tmp_path / "list.csv"
     listed.write_text("mixture,recording,start_frame,first_sample,category,gain\n0,x,0,0,flute,1\n")
