@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from avpipe.cli import output, place
-from avpipe.cli.build import Dataset, make_request
+from avpipe.cli.options import Dataset, make_request
 
 
 def register(app: typer.Typer) -> None:
