@@ -245,6 +245,8 @@ class Run:
                 self._tell(walk, node, Status.REUSE)
             elif step.status is Status.FAILED and node.name not in failed:
                 assert step.failure is not None
+                if not step.failure.attempts:  # refused for what is known of it
+                    self._ledger.failed(step.failure)
                 self._note_failure(walk, node, step.failure)
             elif step.status is Status.RUN and (node.name, step.key) not in walk.ordered:
                 task = Task(walk, node, step, depth)
@@ -256,6 +258,7 @@ class Run:
     def _receive(self, task: Task, outcome: Outcome) -> None:
         others = self._queue.landed(task, None if outcome.undone else outcome.seconds)
         task.walk.ordered.discard(task.artifact)
+        failure = None
         if outcome.artifact is not None:
             self._succeed(task, outcome)
         elif outcome.undone or (outcome.failure is not None and self._stop.draining):
@@ -263,12 +266,15 @@ class Run:
             task.walk.ordered.add(task.artifact)
             self._queue.put(task)
         elif outcome.failure is not None:
-            self._fail(task, outcome, outcome.failure)
+            failure = self._fail(task, outcome, outcome.failure)
         else:
             self._end(outcome)
         for other in others:
             other.walk.ordered.discard(other.artifact)
-            self._advance(other.walk)
+            if failure is not None and self._same_address(task, other):
+                self._stand(other, replace(failure, recording=other.walk.recording.id))
+            else:
+                self._advance(other.walk)
 
     def _end(self, outcome: Outcome) -> None:
         """The order could not be tried, and so will no other."""
@@ -293,7 +299,8 @@ class Run:
         self._tell(walk, node, Status.RUN)
         self._advance(walk)
 
-    def _fail(self, task: Task, outcome: Outcome, kind: FailureClass) -> None:
+    def _fail(self, task: Task, outcome: Outcome, kind: FailureClass) -> Failure | None:
+        """Tries again where that can help; else the failure that stands."""
         walk, node, before = task.walk, task.node, task.step.failure
         if self._remote(task):
             self._gate.failed(kind, outcome.message, outcome.retry_after_seconds, time.monotonic())
@@ -313,6 +320,7 @@ class Run:
             history.deaths,
         )
         self._ledger.log(self._attempt(task, outcome, 0), failure)
+        stands = None
         if outcome.damaged:
             self._discard(walk, outcome.damaged)
         elif verdict.again_after_seconds is not None and not (
@@ -321,13 +329,26 @@ class Run:
             walk.ordered.add(task.artifact)
             self._queue.put_later(task, time.monotonic() + verdict.again_after_seconds)
         else:
-            self._ledger.failed(failure)
-            walk.steps[node.name] = Step(Status.FAILED, failure.key, failure=failure)
-            self._note_failure(walk, node, failure)
+            stands = failure
+            if failure.permanent:
+                self._planner.store.drop_partial(failure.key)
+            self._stand(task, failure)
         if kind is FailureClass.DISK:
             self._disk_full(task, outcome)
         if self._gate.broken is not None and self.result.stopped is None:
             self.result.stopped = f"downloads ended, {self._gate.broken}"
+        return stands
+
+    def _stand(self, task: Task, failure: Failure) -> None:
+        """A recording is not brought further in this build."""
+        self._ledger.failed(failure)
+        task.walk.steps[task.node.name] = Step(Status.FAILED, failure.key, failure=failure)
+        self._note_failure(task.walk, task.node, failure)
+
+    def _same_address(self, task: Task, other: Task) -> bool:
+        """Whether two recordings are cut from one remote video, which is asked for once."""
+        first, second = (self._locators[t.walk.recording.id] for t in (task, other))
+        return self._remote(task) and first == second
 
     def _discard(self, walk: Walk, stages: Sequence[str]) -> None:
         """Removes artifacts that are not what was published; they are made again."""

@@ -80,7 +80,8 @@ def _attempt(order: Order, store: Store, folder: Path) -> Outcome:
     inputs = {stage: store.path(stage, key) for stage, key in order.artifacts.items()}
     started = time.perf_counter()
     try:
-        job = stages.Job(order.recording, order.config, inputs, folder)
+        partial = store.partial(order.key)
+        job = stages.Job(order.recording, order.config, inputs, folder, partial)
         facts = stages.load(order.stage).run(job)
     except RecordingFailed as error:
         return Outcome(
@@ -97,6 +98,7 @@ def _attempt(order: Order, store: Store, folder: Path) -> Outcome:
     document = {"inputs": dict(order.inputs), **order.identity}
     try:
         artifact = store.publish(folder, order.stage, order.key, document, facts)
+        store.drop_partial(order.key)
     except OSError as error:
         if is_full(error):
             raise
