@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from avpipe.cli import output, place
-from avpipe.cli.datasets import Dataset
+from avpipe.cli.options import Dataset
 from avpipe.errors import UsageError
 
 if TYPE_CHECKING:

@@ -60,7 +60,7 @@ def repair(dataset: place.Place, out: place.Out = None, json: output.Json = Fals
     if json:
         output.document({"artifacts": result.artifacts, "removed": list(result.removed)})
     else:
-        output.text(f"{result.artifacts:,} artifacts in the new ledger")
+        output.text(f"{result.artifacts:,} artifacts in the ledger")
         for path in result.removed:
             output.text(f"removed {path}")
     return 0
