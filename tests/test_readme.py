@@ -1,4 +1,4 @@
-"""The README says what is there: its commands, paths, recipes and figures are compared with it."""
+"""The README and docs say what is there: commands, paths and figures are compared with it."""
 
 import json
 import re
@@ -15,6 +15,7 @@ CHECKOUT = Path(__file__).parents[1]
 README = (CHECKOUT / "README.md").read_text()
 CONTRIBUTING = (CHECKOUT / "CONTRIBUTING.md").read_text()
 MANIFESTS = (CHECKOUT / "manifests" / "README.md").read_text()
+STORAGE = (CHECKOUT / "docs" / "storage.md").read_text()
 
 
 def commands() -> dict[str, str]:
@@ -51,7 +52,7 @@ def test_every_field_of_a_dataset_is_described() -> None:
     assert [name for name in FIELDS if f"`{name}`" not in table] == []
 
 
-@pytest.mark.parametrize("text", [README, CONTRIBUTING])
+@pytest.mark.parametrize("text", [README, CONTRIBUTING, STORAGE])
 def test_every_path_in_the_prose_exists(text: str) -> None:
     named = set(
         re.findall(
@@ -74,3 +75,23 @@ def test_every_make_target_exists(target: str) -> None:
 def test_every_measured_claim_has_a_result_with_its_machine(line: str) -> None:
     result = json.loads((CHECKOUT / "benchmarks" / "results" / f"{line}.json").read_text())
     assert result["machine"]["cpu"]
+
+
+def test_the_table_of_storage_is_what_was_measured() -> None:
+    result = json.loads((CHECKOUT / "benchmarks" / "results" / "pack.json").read_text())
+    table = "\n".join(_storage_row(way) for way in (result["declared"], *result["others"]))
+    assert table in STORAGE.replace("**", ""), f"the table in docs/storage.md should be\n{table}"
+
+
+def _storage_row(way: dict[str, Any]) -> str:
+    chunk, filters = way["chunk_seconds"], way["filters"]
+    words = f"{filters.get('compression', 'none')} {filters.get('compression_opts', '')}".rstrip()
+    cells = (
+        f"{chunk:g} s",
+        words + (", shuffle" if filters.get("shuffle") else ""),
+        f"{way['pack_megabytes_per_second']:.0f}",
+        f"{way['size_ratio']:.3f}",
+        f"{way['reads_per_second']:,}",
+        f"{6 + chunk:g} s",
+    )
+    return f"| {' | '.join(cells)} |"
