@@ -15,6 +15,7 @@ from avpipe.separation.evaluate import evaluate
 from avpipe.separation.mixing import Mixing
 from avpipe.separation.scores import Row
 from sound_dataset import RATE
+from untrained_run import make_run
 
 
 def tone(pitch: float, seconds: float = 1.0) -> np.ndarray:
@@ -88,6 +89,13 @@ def test_urmp_tracks_of_one_instrument_are_added_up_and_its_quirks_resolved(tmp_
     assert set(pieces["15_Surprise_tpt_tpt_tbn"].sources) == {"trumpet", "trombone"}
 
 
+def test_a_piece_with_a_track_missing_is_named_with_what_to_do(tmp_path: Path) -> None:
+    urmp(tmp_path, "12_Spring_vn_vn_vc", [tone(400), tone(500), tone(200)])
+    next(tmp_path.glob("*/AuSep_2_*")).unlink()
+    with pytest.raises(UsageError, match=r"has 2 tracks .* 3 players \(vn vn vc\): add what is"):
+        list(testsets.ensembles(tmp_path, RATE))
+
+
 def test_segments_are_consecutive_and_the_incomplete_last_one_is_dropped() -> None:
     piece = testsets.Piece("p", tone(300), {"violin": tone(300)}, {}, {})
     parts = list(piece.segments(5_000))
@@ -104,6 +112,8 @@ def test_folders_and_lists_that_cannot_be_used_are_one_clear_line(
         evaluate([], notes)
     with pytest.raises(UsageError, match="is not a training"):
         evaluate([tmp_path], notes)
+    with pytest.raises(UsageError, match="bassoon was not in the training, which knows"):
+        evaluate([make_run(tmp_path / "run")], notes, mixing=Mixing(3, 3), mixtures=1)
     listed = tmp_path / "list.csv"
     listed.write_text("mixture,recording,start_frame,first_sample,category,gain\n0,x,0,0,flute,1\n")
     with pytest.raises(UsageError, match=r"\('x', 0\) is neither a column nor a segment"):
