@@ -64,7 +64,7 @@ CASES = [
     Case("ynet-m-paper", {}, VOICE | ADAM),
     Case("ynet-e-paper", {}, VOICE | ADAM),
     Case("ynet-g-code", {}, VOICE | ADAM),
-    Case("llcp-ynet-paper", {}, VOICE | ADAM, frames=None),
+    Case("llcp-ynet-paper", {}, VOICE | ADAM | {"rate": 3e-4}, frames=None),
 ]
 
 
