@@ -8,13 +8,15 @@ import torch
 
 from avpipe import open_dataset
 from avpipe.errors import UsageError
+from avpipe.keypoints import topology
 from avpipe.separation import data, footage, mixing, separate, sight
 from avpipe.separation.data import AudioBank
 from avpipe.separation.evaluate import evaluate
 from avpipe.separation.mixing import Draw, Mixing
 from avpipe.separation.players import watch
-from avpipe.separation.sight import Look, Sight
+from avpipe.separation.sight import Look, Sight, Source
 from avpipe.separation.train import Config, train
+from avpipe.types import Clip, Keypoints, Segment
 from sound_dataset import RATE, pack_sound
 
 WINDOW = 2 * RATE
@@ -144,3 +146,31 @@ def test_players_are_cut_from_left_to_right(resources: Path) -> None:
 def test_a_dataset_without_pictures_is_one_clear_line(notes: Path) -> None:
     with pytest.raises(UsageError, match="holds no frames: build it with --fields audio,frames"):
         Look(PICTURES).check(open_dataset(notes))
+
+
+def test_keypoints_begin_with_the_frame_at_which_the_clip_begins(seen: Path) -> None:
+    dataset = open_dataset(seen)
+    bank = data.load(dataset, "train", (), RATE, WINDOW, on_frames=True)
+    some = mixing.draw(bank, Mixing(fewest=2, most=2), 8, 0, 0)
+    offsets = some.first_samples - bank.starts[some.segments]
+    assert not (offsets % 441).any()
+    assert len(np.unique(offsets)) > 8
+
+    layout = topology("face68")
+    xy = np.tile(np.arange(200, dtype=np.float32)[:, None, None], (1, 68, 2))
+    known = Keypoints(xy, np.ones((200, 68), np.float32), layout)
+
+    def read(start: int, frames: int, fields: object) -> Clip:
+        window = Segment(start, start + frames)
+        found = {"face_landmarks": known[start : start + frames]}
+        return Clip("", "", window, 25.0, 16_384, fields=found)
+
+    look = Look(frozenset({"keypoints"}), "face68")
+    source = Source(read, 200, 25.0)
+    for frame in (0, 1, 57, 150):
+        start = round(frame * 16_384 / 25) / 16_384
+        shown = source.show(look, start, 65_535 / 16_384)["keypoints"]
+        expected = np.minimum(np.arange(frame, frame + 100), 199)  # the last one is held
+        np.testing.assert_array_equal(shown[:, 0, 0], expected)
+    late = Source(read, 200, 25.0, delay_seconds=-0.4)  # the sound begins at frame 10
+    assert late.show(look, 0.0, 1.0)["keypoints"][0, 0, 0] == 10
