@@ -6,6 +6,7 @@ logs every attempt. `avpipe repair` makes it anew from the sidecars.
 """
 
 import json
+import shlex
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
@@ -135,8 +136,8 @@ class Ledger:
 
     def _unreadable(self, reason: str) -> DatasetError:
         return DatasetError(
-            f"{self.path}: not a readable ledger ({reason}); `avpipe repair {self.path.parent}`"
-            " makes it anew from the artifacts"
+            f"{self.path}: not a readable ledger ({reason});"
+            f" `avpipe repair {shlex.quote(str(self.path.parent))}` makes it anew from the artifacts"
         )
 
     def __enter__(self) -> Self:
