@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from avpipe.cluster import Pools, Profile
+from avpipe.cluster import Pools
 from avpipe.dag import Node
 from avpipe.dispatch import Queue
 from avpipe.errors import AvpipeError, FailureClass, Interrupted
 from avpipe.ledger import Attempt, Failure, Ledger
 from avpipe.pacing import Gate
 from avpipe.plan import Planner, StageCount, Status, Step
+from avpipe.profile import Profile
 from avpipe.stages import Pool
 from avpipe.types import Recording
 from avpipe.verdict import History, judge
