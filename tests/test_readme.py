@@ -9,10 +9,12 @@ import pytest
 import typer
 
 from avpipe import cli
+from avpipe.dag import FIELDS
 
 CHECKOUT = Path(__file__).parents[1]
 README = (CHECKOUT / "README.md").read_text()
 CONTRIBUTING = (CHECKOUT / "CONTRIBUTING.md").read_text()
+MANIFESTS = (CHECKOUT / "manifests" / "README.md").read_text()
 STORAGE = (CHECKOUT / "docs" / "storage.md").read_text()
 
 
@@ -32,16 +34,22 @@ def test_the_table_of_commands_is_what_the_help_says() -> None:
     assert table in README, f"the README's table should be\n{table}"
 
 
-@pytest.mark.parametrize("line", re.findall(r"^    (avpipe .*)$", README, re.MULTILINE))
+@pytest.mark.parametrize("line", re.findall(r"^    (avpipe .*)$", README + MANIFESTS, re.MULTILINE))
 def test_every_example_names_a_command_and_its_options(
     line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = line.split("#")[0].split()
     assert words[1] in commands()
-    assert cli.run([words[1], "--help"]) == 0
+    named = words[1:3] if words[1] == "manifest" else words[1:2]
+    assert cli.run([*named, "--help"]) == 0
     shown = capsys.readouterr().out
     for option in (word for word in words if word.startswith("--")):
         assert option in shown
+
+
+def test_every_field_of_a_dataset_is_described() -> None:
+    table = "\n".join(re.findall(r"^\| `.*$", MANIFESTS, re.MULTILINE))
+    assert [name for name in FIELDS if f"`{name}`" not in table] == []
 
 
 @pytest.mark.parametrize("text", [README, CONTRIBUTING, STORAGE])
