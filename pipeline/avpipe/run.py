@@ -26,8 +26,9 @@ from avpipe.verdict import History, judge
 from avpipe.walk import Result, Task, Walk
 from avpipe.work import Order, Outcome
 
-DRAIN_SECONDS = 15.0
-"""How long a build that was asked to stop waits for what runs: batch systems kill after 30 s."""
+DRAIN_SECONDS = 10.0
+"""How long a build that was asked to stop waits for what runs: batch systems kill after 30 s, of
+which the workers may need half to end."""
 
 _TICK_SECONDS = 0.25
 _HOUSEKEEPING_SECONDS = 1.0
