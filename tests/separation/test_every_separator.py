@@ -8,18 +8,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import players_build
 import numpy as np
 import pytest
 import soundfile
-from thin_networks import make_thin
 
+import players_build
 from avpipe import open_dataset, separation
 from avpipe.separation import data, journal, recipes, runs
 from avpipe.separation.evaluate import evaluate
 from avpipe.separation.interface import Trainable
 from avpipe.separation.sight import Scene, Sight
 from avpipe.separation.train import Config, train
+from thin_networks import make_thin
 
 STEPS: dict[str, Any] = {
     "batch": 2,

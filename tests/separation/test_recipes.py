@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from thin_networks import make_thin
 
 from avpipe.separation import recipes, runs
 from avpipe.separation.interface import Context, MaskSeparator, Trainable
 from avpipe.separation.loop import Material, Training
 from avpipe.separation.losses import loss
 from avpipe.separation.recipe import Recipe
+from thin_networks import make_thin
 
 FRAMES = 128
 """Of the spectrograms."""
