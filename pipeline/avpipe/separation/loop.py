@@ -4,7 +4,9 @@ Every step is a pure function of the weights, the seed and the step's number: it
 by them and so are dropout and noise. Nothing else has to be kept to resume.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from itertools import chain
 from typing import Any
 
 import lightning
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from avpipe.errors import AvpipeError
 from avpipe.separation import metrics, mixing
+from avpipe.separation.augment import Change
 from avpipe.separation.data import AudioBank
 from avpipe.separation.interface import Context, Trainable
 from avpipe.separation.losses import loss
@@ -58,6 +61,8 @@ class Training(lightning.LightningModule):
         """Of the training and of the validation bank, for separators that see."""
         self._decoding: tuple[Draw, list[Any]] | None = None
         self.separator, self.recipe, self.seed = separator, recipe, seed
+        self.average = deepcopy(separator).requires_grad_(False) if recipe.average else None
+        """The separator with averaged weights, which is validated and used."""
         self.train_bank, self.validation_bank = train, validation
         self.schedule = Schedule(recipe.rules)
         self.validated: dict[str, float] = {}
@@ -73,7 +78,8 @@ class Training(lightning.LightningModule):
         count, rank = self.batch_size, 0 if validation else self.global_rank
         seed = VALIDATION_SEED if validation else self.seed
         drawn = mixing.draw(bank, how, count, seed, step, rank)
-        made = mixing.batch(bank, drawn, how, self.device)
+        change = None if validation else self._change(step)
+        made = mixing.batch(bank, drawn, how, self.device, change)
         if self.pictures is None:
             return made
         if validation:
@@ -82,6 +88,13 @@ class Training(lightning.LightningModule):
             frames = self._training_frames(drawn, step)
             self._decode_ahead(mixing.draw(bank, how, count, seed, step + 1, rank), step + 1)
         return made._replace(context=made.context._replace(frames=frames.to(self.device)))
+
+    def _change(self, step: int) -> Change | None:
+        how, front_end = self.recipe.augmentation, self.separator.front_end
+        if how is None:
+            return None
+        random = np.random.default_rng((self.seed, step, self.global_rank, 3))
+        return Change(how, front_end.samples, front_end.sample_rate, random)
 
     def _training_frames(self, drawn: Draw, step: int) -> Tensor:
         assert self.pictures is not None
@@ -129,21 +142,38 @@ class Training(lightning.LightningModule):
         step = self.global_step
         self._set_rates(step)
         torch.manual_seed(self._noise_seed(step))
-        value = self._loss(self.make_batch(step))
+        value = self._loss(self.make_batch(step), self.separator)
         self._recent.append(value.detach())
         self._watch(value, step)
         return value
 
+    @property
+    def result(self) -> Trainable:
+        """The separator as it is validated and used."""
+        return self.separator if self.average is None else self.average
+
+    @torch.no_grad()
+    def on_train_batch_end(self, *_: object) -> None:
+        """Moves the average, which forgets faster at the beginning."""
+        if self.average is None:
+            return
+        kept = min(self.recipe.average, self.global_step / (self.global_step + 10))
+        for old, new in zip(_tensors(self.average), _tensors(self.separator), strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, 1 - kept)
+            else:
+                old.copy_(new)
+
     def validation_step(self, number: int, *_: object) -> None:
         """Loss and SI-SDR of one batch of fixed mixtures."""
         batch = self.make_batch(number, validation=True)
-        value = self._loss(batch)
+        value = self._loss(batch, self.result)
         ratios = []
         for start in range(0, len(batch.mixture), SEPARATED_AT_ONCE):
             part = slice(start, start + SEPARATED_AT_ONCE)
             known = Context(*(None if x is None else x[part] for x in batch.context))
             with torch.autocast(self.device.type, enabled=False):
-                found = stems(self.separator, batch.mixture[part], batch.sources[part], known)
+                found = stems(self.result, batch.mixture[part], batch.sources[part], known)
             sounding = found.present & found.references.any(-1)
             ratios.append(metrics.si_sdr(found.references[sounding], found.estimates[sounding]))
         self._validation.append((value.detach(), np.concatenate(ratios)))
@@ -172,12 +202,12 @@ class Training(lightning.LightningModule):
         if self.recipe.clip_gradient:
             torch.nn.utils.clip_grad_norm_(self.parameters(), self.recipe.clip_gradient)
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _loss(self, batch: Batch, separator: Trainable) -> Tensor:
         with torch.autocast(self.device.type, enabled=False):
-            example = self.separator.example(batch.mixture, batch.sources, batch.context)
-        logits = self.separator(example.mixture, batch.context)
+            example = separator.example(batch.mixture, batch.sources, batch.context)
+        logits = separator(example.mixture, batch.context)
         with torch.autocast(self.device.type, enabled=False):
-            return loss(self.separator, logits.float(), example, batch.context, self.recipe.loss)
+            return loss(separator, logits.float(), example, batch.context, self.recipe.loss)
 
     def _set_rates(self, step: int) -> None:
         factor = self.schedule.rate(step)
@@ -195,3 +225,7 @@ class Training(lightning.LightningModule):
         look = self.device.type == "cpu" or step % CHECK_EVERY == 0
         if look and (bad := int(self.first_bad)) >= 0:
             raise NotANumber(bad)
+
+
+def _tensors(module: torch.nn.Module) -> Iterator[Tensor]:
+    return chain(module.parameters(), module.buffers())

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from avpipe.errors import UsageError
+from avpipe.separation.augment import Change
 from avpipe.separation.data import AudioBank, Int64
 from avpipe.separation.interface import Context
 
@@ -145,12 +146,26 @@ def mix(
     return (mixture.clamp(-1, 1) if mixing.clip == "waveform" else mixture), sources
 
 
-def batch(bank: AudioBank, drawn: Draw, mixing: Mixing, device: torch.device | str) -> Batch:
-    """The mixtures that were drawn, on `device`; the bank's device does the gathering."""
+def batch(
+    bank: AudioBank,
+    drawn: Draw,
+    mixing: Mixing,
+    device: torch.device | str,
+    change: Change | None = None,
+) -> Batch:
+    """The mixtures that were drawn, on `device`; the bank's device does the gathering.
+
+    With `change`, the bank's windows must hold what it reads (`Change.reach`), and the noise is in
+    the mixture alone.
+    """
     clips = bank.windows(drawn.first_samples).to(device, non_blocking=True)
     classes = torch.from_numpy(drawn.classes).to(device)
     gains = torch.from_numpy(drawn.gains).to(device)
+    if change is not None:
+        clips = change.clips(clips, classes >= 0)
     mixture, sources = mix(clips, classes >= 0, gains, mixing)
+    if change is not None:
+        mixture = change.noise(mixture)
     return Batch(mixture, sources, Context(categories=classes))
 
 

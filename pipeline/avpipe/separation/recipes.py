@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from avpipe.config import configure
 from avpipe.errors import UsageError
+from avpipe.separation.augment import Augmentation
 from avpipe.separation.losses import Loss
 from avpipe.separation.mixing import Mixing
 from avpipe.separation.schedule import Rules
@@ -35,6 +37,9 @@ class Recipe:
     gain: tuple[float, ...] = (1.0, 1.0)
     peak: bool = False
     clip: Literal["none", "waveform", "magnitude"] = "none"
+
+    augment: Mapping[str, Any] = field(default_factory=dict)
+    """How clips are changed for training, not for validation: see `Augmentation`."""
 
     pictures: int = 1
     """Shown of every source, to separators that see; around the middle of the clip."""
@@ -64,6 +69,13 @@ class Recipe:
     drop_factor: float = 0.5
     milestones: tuple[int, ...] = ()
     milestone_factor: float = 0.1
+    warmup_steps: int = 0
+    """Steps in which the learning rate rises linearly."""
+    anneal: bool = False
+    """The learning rate falls as a half cosine to 0 at the last step."""
+    average: float = 0.0
+    """Share of the weights' moving average that a step keeps; the average is what is validated
+    and used. 0: no average."""
     stop_steps: int = 0
     minimum_change: float = 0.0
 
@@ -85,9 +97,19 @@ class Recipe:
             drop_factor=self.drop_factor,
             milestones=self.milestones,
             milestone_factor=self.milestone_factor,
+            warmup_steps=self.warmup_steps,
+            anneal_steps=self.steps if self.anneal else 0,
             stop_steps=self.stop_steps,
             minimum_change=self.minimum_change,
         )
+
+    @property
+    def augmentation(self) -> Augmentation | None:
+        """Of the training clips; None: they stay as they are."""
+        if not self.augment:
+            return None
+        how: Augmentation = configure(Augmentation, self.augment, "recipe augment")
+        return how
 
     def mixing(self, sources: int) -> Mixing:
         """How mixtures are made while the schedule is at `sources`."""
@@ -207,6 +229,42 @@ SHORT = Recipe(
     example_steps=800,
 )
 
+FEW_SOLOS = replace(
+    SHORT,
+    follows="none of the papers: under an hour on one core, for some minutes of solos of every"
+    " instrument that have to stand for other players and rooms; two to four sources, instruments"
+    " may repeat",
+    options={
+        "frequency": "log",
+        "mask": "ratio",
+        "activation": "softmax",
+        "energy_weighted": True,
+        "energy_law": "linear",
+        "dropout": 0.0,
+        "frames": 128,
+    },
+    categories="any",
+    augment={
+        "semitones": 3,
+        "cents": 15.0,
+        "vibrato_cents": 40.0,
+        "equaliser_db": 5.0,
+        "reverb_seconds": 0.6,
+        "noise_db": -50.0,
+    },
+    loss="cross-entropy",
+    batch=4,
+    steps=5_000,
+    warmup_steps=200,
+    anneal=True,
+    average=0.999,
+    milestones=(),
+    clip_gradient=1.0,
+    validate_steps=1_000,
+    validation_mixtures=32,
+    example_steps=5_000,
+)
+
 
 SINGLE_IMAGE = replace(
     SOP,
@@ -258,6 +316,7 @@ _THESIS_TABLE: dict[int, Recipe] = {
 
 RECIPES: Mapping[str, Recipe] = {
     "short": SHORT,
+    "few-solos": FEW_SOLOS,
     "sop-music": SOP,
     "sop-solos": replace(
         SOP, follows=f"Solos paper, SoP-Solos: as sop-music, on Solos. {SOP.follows}"

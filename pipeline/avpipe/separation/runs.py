@@ -26,6 +26,8 @@ FACTS = "run.json"
 CHECKPOINTS = "checkpoints"
 PREFIX = "separator."
 """Of the separator's tensors in a checkpoint."""
+AVERAGE = "average."
+"""Of their averages over the steps, where the recipe keeps them: the ones to use."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +111,10 @@ def load_weights(separator: Trainable, path: Path, name: str) -> None:
     from avpipe.separation.checkpoints import load_into
 
     content = read_checkpoint(path)
+    saved = content.get("state_dict", {})
+    prefix = AVERAGE if any(key.startswith(AVERAGE) for key in saved) else PREFIX
     tensors = {
-        key.removeprefix(PREFIX): value
-        for key, value in content.get("state_dict", {}).items()
-        if key.startswith(PREFIX)
+        key.removeprefix(prefix): value for key, value in saved.items() if key.startswith(prefix)
     }
     load_into(separator, tensors, f"checkpoint {path} for separator {name}")
 

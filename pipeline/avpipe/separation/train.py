@@ -207,9 +207,10 @@ def _training(
     look = pictures.Look(chosen.pictures, chosen.picture_seconds)
     banks, seen = [], []
     for part in ("train", "validation"):
-        bank = data.load(
-            dataset, part, run.classes, front_end.sample_rate, front_end.samples, fields
-        )
+        window, how = front_end.samples, chosen.augmentation
+        if part == "train" and how is not None:
+            window = how.reach(window, front_end.sample_rate)
+        bank = data.load(dataset, part, run.classes, front_end.sample_rate, window, fields)
         mixing.check(bank, chosen.mixing(chosen.most))
         banks.append(bank.to(data.resident_device(bank, device)))
         if fields:
