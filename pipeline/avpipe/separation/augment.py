@@ -80,16 +80,18 @@ class Change:
     random: np.random.Generator
     """What is drawn comes from it, in the order of the calls."""
 
-    def clips(self, read_BSM: Tensor, present_BS: Tensor) -> Tensor:
-        """Clips (B, S, N) from what was read for them, 0 where no source is present."""
-        found = read_BSM.new_zeros(*read_BSM.shape[:2], self.samples)
-        found[present_BS] = self._clips(read_BSM[present_BS])
-        return found
+    def clips(self, read_BSM: Tensor) -> Tensor:
+        """Clips (B, S, N) from what was read for them; silence stays silence.
+
+        Empty places are worked on like the others: blocks of another size every step would
+        fragment the memory.
+        """
+        return self._clips(read_BSM.flatten(0, 1)).unflatten(0, read_BSM.shape[:2])
 
     def noise(self, mixture_BN: Tensor) -> Tensor:
         """The mixtures with their noise."""
         level = self.how.noise_db - self.random.uniform(0, NOISE_RANGE_DB, (len(mixture_BN), 1))
-        hiss = self.random.standard_normal(mixture_BN.shape) * 10 ** (level / 20)
+        hiss = self.random.standard_normal(mixture_BN.shape, np.float32) * 10 ** (level / 20)
         return mixture_BN + torch.from_numpy(hiss).to(mixture_BN)
 
     def _clips(self, read_PM: Tensor) -> Tensor:

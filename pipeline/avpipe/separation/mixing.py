@@ -162,7 +162,7 @@ def batch(
     classes = torch.from_numpy(drawn.classes).to(device)
     gains = torch.from_numpy(drawn.gains).to(device)
     if change is not None:
-        clips = change.clips(clips, classes >= 0)
+        clips = change.clips(clips)
     mixture, sources = mix(clips, classes >= 0, gains, mixing)
     if change is not None:
         mixture = change.noise(mixture)
