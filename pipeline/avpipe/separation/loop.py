@@ -67,7 +67,9 @@ class Training(lightning.LightningModule):
         self.schedule = Schedule(recipe.rules)
         self.validated: dict[str, float] = {}
         """Results of the last validation."""
-        self._recent: list[Tensor] = []
+        self._recent, self._summed = torch.zeros(()), 0
+        """Sum of the losses since the last validation, and of how many steps. Summed in place: a
+        small block kept from every step would fragment the memory between the large ones."""
         self._validation: list[tuple[Tensor, Any]] = []
         self.first_bad: Tensor | None = None
 
@@ -143,7 +145,8 @@ class Training(lightning.LightningModule):
         self._set_rates(step)
         torch.manual_seed(self._noise_seed(step))
         value = self._loss(self.make_batch(step), self.separator)
-        self._recent.append(value.detach())
+        self._recent = self._recent.to(value.device).add_(value.detach())
+        self._summed += 1
         self._watch(value, step)
         return value
 
@@ -185,9 +188,10 @@ class Training(lightning.LightningModule):
             "validation_loss": float(torch.stack(losses).mean()),
             "validation_si_sdr": float(np.concatenate(ratios).mean()),
         }
-        if self._recent:
-            self.validated["train_loss"] = float(torch.stack(self._recent).mean())
-        self._validation, self._recent = [], []
+        if self._summed:
+            self.validated["train_loss"] = float(self._recent) / self._summed
+        self._validation, self._summed = [], 0
+        self._recent.zero_()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the schedule."""

@@ -235,6 +235,7 @@ FEW_SOLOS = replace(
     " instrument that have to stand for other players and rooms; two to four sources, instruments"
     " may repeat",
     options={
+        "channels": (16, 32, 64, 96, 128, 192),
         "frequency": "log",
         "mask": "ratio",
         "activation": "softmax",
@@ -254,7 +255,7 @@ FEW_SOLOS = replace(
     },
     loss="cross-entropy",
     batch=6,
-    steps=4_000,
+    steps=3_000,
     warmup_steps=200,
     anneal=True,
     average=0.999,
