@@ -42,7 +42,7 @@ from machine import RESULTS, machine, save
 RECIPE = "few-solos"
 SIZE = (640, 900)
 """Of the pictures, px."""
-HELD_OUT_MIXTURES = 16
+HELD_OUT_MIXTURES = 40
 HELD_OUT = Mixing(fewest=3, most=3, combine="sum", gain=(0.25, 1.0))
 SYSTEMS: dict[str, dict[str, Any]] = {
     "unet-label-multiply": {
@@ -51,13 +51,13 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     },
     "unet": {
         "separator": "unet",
-        "changes": {"steps": 400, "rate": 3e-4, "warmup_steps": 50},
+        "changes": {"steps": 300, "rate": 3e-4, "warmup_steps": 50},
         "weights": "unet-label-multiply",
     },
     "mhunet": {
         "separator": "mhunet",
         "options": {"channels": (4, 8, 16, 32, 48, 64)},
-        "changes": {"steps": 500, "rate": 2e-3, "warmup_steps": 50},
+        "changes": {"steps": 600, "rate": 2e-3, "warmup_steps": 50},
     },
 }
 """Name -> what its training has besides the recipe; `weights` names one before."""
@@ -133,6 +133,7 @@ def facts(run: Path) -> dict[str, Any]:
         "mixtures": int(rows[-1]["step"]) * recipe["batch"],
         "cpu_seconds": json.loads(run.with_name(f"{run.name}.cpu.json").read_text()),
         "wall_seconds": round(rows[-1]["seconds"]),
+        "learning_rate": {f"{r['step']:.0f}": round(r["rate"], 7) for r in rows},
         "validation_si_sdr": {f"{r['step']:.0f}": round(r["validation_si_sdr"], 2) for r in rows},
     }
 

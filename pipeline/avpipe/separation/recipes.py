@@ -149,7 +149,7 @@ FEW_SOLOS = replace(
     },
     loss="cross-entropy",
     batch=6,
-    steps=10_000,
+    steps=4_500,
     warmup_steps=200,
     anneal=True,
     average=0.999,
