@@ -261,7 +261,7 @@ def test_the_datasets_categories_become_classes_the_separator_does_not_know(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"recipe": "thesis-exp-17"}, r"unknown recipe 'thesis-exp-17'; there are short, few-solos"),
+        ({"recipe": "thesis-exp-17"}, r"unknown recipe 'thesis-exp-17'; there are short, few-"),
         ({"recipe": "sop-ft"}, r"recipe sop-ft starts from trained weights: name their run"),
         ({"changes": {"stepz": 3}}, r"recipe short: unknown parameter 'stepz'; it has batch"),
         ({"changes": {"steps": "3"}}, r"recipe short steps = '3': must be int"),
