@@ -86,7 +86,8 @@ class Change:
         Empty places are worked on like the others: blocks of another size every step would
         fragment the memory.
         """
-        return self._clips(read_BSM.flatten(0, 1)).unflatten(0, read_BSM.shape[:2])
+        changed = self._clips(read_BSM.flatten(0, 1))
+        return changed.reshape(*read_BSM.shape[:2], -1)
 
     def noise(self, mixture_BN: Tensor) -> Tensor:
         """The mixtures with their noise."""
@@ -104,7 +105,8 @@ class Change:
             rooms = _rooms(len(read_PM), rate, how, self.random).to(read_PM)
             spectrum = spectrum * torch.fft.rfft(rooms, n=read)
         if not how.resamples:
-            return torch.fft.irfft(spectrum, n=read)
+            same: Tensor = torch.fft.irfft(spectrum, n=read)
+            return same
         fine = OVERSAMPLING * torch.fft.irfft(spectrum, n=OVERSAMPLING * read)
         places = _places(len(fine), self.samples, rate, how, self.random)
         return interpolate(fine, (OVERSAMPLING * places).to(fine))
