@@ -164,16 +164,16 @@ class MaskSeparator(Trainable):
         if sources_BSN.device.type != "cpu":
             return self._magnitudes_at_once(mixture_BN, sources_BSN)
         # On a CPU, one mixture's spectra fit in the cache, and silent places need none.
-        each = []
+        mixtures, magnitudes = [], []
         for mixture_N, sources_SN in zip(mixture_BN, sources_BSN, strict=True):
             sounding_S = sources_SN.any(-1)
             sounding_S[0] = True  # there is no transform of no signal
             whole, found = self._magnitudes_at_once(mixture_N, sources_SN[sounding_S])
             sources = found.new_zeros(len(sources_SN), *found.shape[1:])
             sources[sounding_S] = found
-            each.append((whole, sources))
-        mixtures, sources = zip(*each, strict=True)
-        return torch.stack(mixtures), torch.stack(sources)
+            mixtures.append(whole)
+            magnitudes.append(sources)
+        return torch.stack(mixtures), torch.stack(magnitudes)
 
     def _magnitudes_at_once(self, mixture: Tensor, sources: Tensor) -> tuple[Tensor, Tensor]:
         spectra = self.front_end.stft(sources)

@@ -13,6 +13,7 @@
     per_frame, performer, ensemble   the recipes: blocks in, finished blocks out
     arms          how well a hand suits an arm
     people, faces who is the performer; his face
+    everybody     all people of single frames, small ones too
     collect       finished blocks to keypoints
 
 Everything from `chain` on is numpy on a few numbers a frame and the same on every device.
