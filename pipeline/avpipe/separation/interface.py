@@ -147,6 +147,8 @@ class MaskSeparator(Trainable):
     """From which value on a bin belongs to the stem; ratio masks have none."""
     energy_weighted: bool = False
     """Louder bins weigh more in the loss (Zhao et al. 2018)."""
+    energy_law: masks.EnergyLaw = "log"
+    """How much more."""
     positive_weight: float = 1.0
     """Of bins that belong to the stem, in the loss (thesis Eq. 5.1)."""
     mixtures_are_sums: bool = False
@@ -165,7 +167,7 @@ class MaskSeparator(Trainable):
             target = at_classes(target, categories_BS, len(self.classes))
         weight = torch.ones_like(mixture).unsqueeze(1)
         if self.energy_weighted:
-            weight = masks.energy_weight(mixture).unsqueeze(1)
+            weight = masks.energy_weight(mixture, self.energy_law).unsqueeze(1)
         if self.positive_weight != 1.0:
             weight = weight * (1 + (self.positive_weight - 1) * target)
         return Example(mixture, target, weight)
