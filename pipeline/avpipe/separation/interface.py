@@ -97,10 +97,23 @@ class Separator(nn.Module, ABC):
     """Fields of the context it reads; `avpipe.separation.sight` says where they come from."""
     topology: str = ""
     """Layout of the keypoints it reads; empty if it reads none."""
+    locates: bool = False
+    """It knows where in its frames a source is: see `locations`."""
 
     @abstractmethod
     def separate(self, mixture_BN: Tensor, context: Context) -> Tensor:
         """Stems (B, S, N) of a mixture in [-1, 1], without gradient."""
+
+    def locations(self, frames: Tensor) -> Tensor:
+        """Where the sounding object is in the frames (B, S, T, 3, H, W) of every source.
+
+        Returns:
+            (B, S, H', W') in [0, 1], of the whole frame on a coarser grid.
+
+        Raises:
+            UsageError: the separator does not know.
+        """
+        raise UsageError("this separator does not know where its sources are")
 
 
 class Trainable(Separator):
