@@ -263,6 +263,11 @@ def test_the_datasets_categories_become_classes_the_separator_does_not_know(
     [
         ({"recipe": "thesis-exp-17"}, r"unknown recipe 'thesis-exp-17'; there are short, few-"),
         ({"recipe": "sop-ft"}, r"recipe sop-ft starts from trained weights: name their run"),
+        (
+            {"separator": "sop", "options": {}, "changes": {**STEPS, "augment": {"cents": 9.0}}},
+            r"clips that are seen keep their pace",
+        ),
+        ({"changes": {"augment": {"cent": 9.0}}}, r"recipe augment: unknown parameter 'cent'; it"),
         ({"changes": {"stepz": 3}}, r"recipe short: unknown parameter 'stepz'; it has .*batch"),
         ({"changes": {"steps": "3"}}, r"recipe short steps = '3': must be int"),
         ({"options": {"depth": 3}}, r"separator unet: unknown parameter 'depth'"),
