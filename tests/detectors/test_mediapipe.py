@@ -5,8 +5,8 @@ import pytest
 
 from avpipe import detectors
 from avpipe.detectors import mediapipe
-from avpipe.detectors._mediapipe.torch_runner import TorchRunner
-from avpipe.detectors.mediapipe import Config, Mediapipe
+from avpipe.detectors._mediapipe.torch_runner import TorchRunner, _Lane, _strict
+from avpipe.detectors.mediapipe import Config, Mediapipe, _models
 from avpipe.errors import ToolMissing, UsageError
 from clips import RESOURCES, picture, rgb_frames
 
@@ -82,15 +82,47 @@ def test_the_order_of_recordings_does_not_change_their_keypoints(performer, viol
         np.testing.assert_array_equal(one, other)
 
 
-def test_torch_and_litert_agree_whatever_the_batch(performer, violin):
+def test_torch_and_litert_agree(performer, violin):
     config, frames = Config(), violin[:3]
-    names = mediapipe._models(config)
     expected = performer.detect(frames)["skeleton"]
-    for batch in (2, 3):
-        runner = TorchRunner(names, "cpu", batch)
-        found = Mediapipe(config, runner).detect(frames)["skeleton"]
-        np.testing.assert_array_equal(found.confidence > 0, expected.confidence > 0)
-        assert distances(found, expected).max() < 0.02
+    found = Mediapipe(config, TorchRunner(_models(config), "cpu", 16)).detect(frames)["skeleton"]
+    np.testing.assert_array_equal(found.confidence > 0, expected.confidence > 0)
+    assert distances(found, expected).max() < 0.02
+
+
+def test_a_batch_of_any_size_gives_the_same_bits(violin):
+    around = np.tile([[280.0, 240, 150, 150, 0]], (40, 1))
+    around[:, 4] = np.linspace(-1, 1, 40)
+    index = np.arange(40) % 2
+    found = []
+    for batch in (1, 48):
+        pictures = TorchRunner(["hand"], "cpu", batch).load(list(violin[:2]))
+        found += [pictures.run("hand", index, around)]
+    found += [[np.flip(o, 0) for o in pictures.run("hand", index[::-1], around[::-1])]]
+    singly = [pictures.run("hand", [index[t]], around[t : t + 1]) for t in (0, 17, 39)]
+    for outputs in zip(*found, strict=True):
+        np.testing.assert_array_equal(outputs[0], outputs[1])
+        np.testing.assert_array_equal(outputs[0], outputs[2])
+    for t, alone in zip((0, 17, 39), singly, strict=True):
+        np.testing.assert_array_equal(alone[0][0], found[0][0][t])
+
+
+def test_pictures_of_the_decoder_give_the_same_bits_as_their_rgb():
+    from itertools import islice
+
+    from avpipe.media import decode_frames, decode_planes
+
+    runner, clip = TorchRunner(["palm"], "cpu", 16), RESOURCES / "urmp_09_vn_crop.mp4"
+    around = np.array([[280.0, 240, 560, 560, 0]])
+    one, other = (
+        runner.load(list(islice(decode(clip), 6))) for decode in (decode_frames, decode_planes)
+    )
+    assert len(one) == len(other) == 6
+    np.testing.assert_array_equal(one.frames, other.frames)
+    for t in (0, 5):
+        np.testing.assert_array_equal(
+            one.run("palm", [t], around)[0], other.run("palm", [t], around)[0]
+        )
 
 
 def test_half_precision_keeps_a_hand_within_half_a_pixel(violin):
@@ -105,22 +137,53 @@ def test_half_precision_keeps_a_hand_within_half_a_pixel(violin):
     assert abs(exact[1] - half[1]) < 0.01
 
 
-def test_a_batch_that_does_not_fit_is_halved(monkeypatch, violin):
+def test_a_batch_that_does_not_fit_is_halved_and_gives_the_same_bits(monkeypatch, violin):
     import torch
 
-    runner = TorchRunner(["palm"], "cpu", 8)
-    whole = TorchRunner._batches
-
-    def scarce(self, *given):
-        if self.batch > 2:
-            raise torch.cuda.OutOfMemoryError("no memory")
-        return whole(self, *given)
-
-    monkeypatch.setattr(TorchRunner, "_batches", scarce)
+    around = np.tile([[280.0, 240, 560, 560, 0]], (70, 1))
+    around[:, 4] = np.linspace(-1, 1, 70)
+    runner = TorchRunner(["palm"], "cpu", 64)
     pictures = runner.load(list(violin[:1]))
-    raw, _ = pictures.run("palm", [0, 0, 0], np.repeat([[280.0, 240, 560, 560, 0]], 3, axis=0))
-    assert runner.batch == 2
-    assert raw.shape == (3, 2016, 18)
+    expected, _ = pictures.run("palm", [0] * 70, around)
+    start = _Lane.start
+
+    def scarce(lane, *given):
+        if lane in runner._lanes[1:]:
+            raise torch.cuda.OutOfMemoryError("no memory")
+        start(lane, *given)
+
+    monkeypatch.setattr(_Lane, "start", scarce)
+    found, _ = pictures.run("palm", [0] * 70, around)
+    assert runner.batch == 16
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_memory_that_does_not_suffice_for_one_group_is_an_error(monkeypatch, violin):
+    import torch
+
+    def none_left(lane, *given):
+        raise torch.cuda.OutOfMemoryError("no memory")
+
+    monkeypatch.setattr(_Lane, "start", none_left)
+    pictures = TorchRunner(["palm"], "cpu", 64).load(list(violin[:1]))
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        pictures.run("palm", [0], np.array([[280.0, 240, 560, 560, 0]]))
+
+
+def test_single_precision_is_kept_whatever_the_process_has_chosen():
+    import torch
+
+    chosen = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        with _strict():
+            assert torch.get_float32_matmul_precision() == "highest"
+            assert not torch.backends.cudnn.allow_tf32
+            assert torch.backends.cudnn.deterministic
+            assert not torch.backends.cudnn.benchmark
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(chosen)
 
 
 def test_a_steady_body_trembles_less_than_frame_by_frame(performer, per_frame, violin):

@@ -64,7 +64,7 @@ def found(presence: float = 0.9, rightness: float = 0.1, shift: float = 0.0) -> 
 
 @pytest.fixture
 def performer() -> Performer:
-    return Performer(Rules(key_frames=5, fallback_frames=5, wrist_gate=0.35, heat_map_window=9))
+    return Performer(Rules(key_frames=5, fallback_frames=5, wrist_gate=0.35))
 
 
 def test_a_hand_is_followed_both_ways_until_it_is_not_there(performer):

@@ -21,7 +21,7 @@ from avpipe.config import configure, runtime_only
 from avpipe.errors import FailureClass, RecordingFailed
 from avpipe.keypoints import files, hand_visibility
 from avpipe.keypoints.segments import hands_detected
-from avpipe.media import decode_frames
+from avpipe.media import decode_frames, decode_planes
 from avpipe.stages import Facts, Job, Pool
 from avpipe.types import Keypoints, Recording
 
@@ -117,7 +117,8 @@ def _found(job: Job, device: str, frames: int) -> Mapping[str, Keypoints]:
         imported: Mapping[str, Keypoints] = load(_config(config), job.recording, frames)
         return imported
     detector = detectors.create(config.detector, device, **config.options, **config.runtime)
-    return detector.detect(decode_frames(job.inputs["video"] / "video.mp4"))
+    decode: Any = decode_planes if getattr(detector, "planar", False) else decode_frames
+    return detector.detect(decode(job.inputs["video"] / "video.mp4"))
 
 
 def _coverage(found: Mapping[str, Keypoints]) -> dict[str, float]:

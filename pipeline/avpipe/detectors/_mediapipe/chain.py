@@ -90,15 +90,13 @@ def body_regions(pictures: Pictures, frames: Sequence[int]) -> dict[int, Region]
     }
 
 
-def bodies(
-    pictures: Pictures, where: Mapping[int, Region], window: int = decode.HEAT_MAP_WINDOW
-) -> dict[int, Body]:
+def bodies(pictures: Pictures, where: Mapping[int, Region]) -> dict[int, Body]:
     """The person in each frame's region."""
     if not where:
         return {}
     around = np.stack(list(where.values()))
-    raw, presence, heat = pictures.run("pose", list(where), around)
-    xy, visibility = decode.body_landmarks(raw, heat, window)
+    raw, presence, windows = pictures.run("pose", list(where), around)
+    xy, visibility = decode.body_landmarks(raw, windows)
     return {
         frame: Body(points, seen, float(sure))
         for frame, points, seen, sure in zip(

@@ -30,7 +30,7 @@ class PerFrame:
     def _find(self, block: Block) -> None:
         pictures, every = block.pictures, range(len(block))
         around = chain.body_regions(pictures, every)
-        block.bodies = chain.bodies(pictures, around, self.rules.heat_map_window)
+        block.bodies = chain.bodies(pictures, around)
         palms = chain.palm_regions(pictures, chain.whole(pictures, every))
         where = [(t, region) for t, found in enumerate(palms) for region in found]
         hands = zip(where, chain.hands(pictures, where), strict=True)

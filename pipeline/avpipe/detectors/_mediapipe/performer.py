@@ -91,13 +91,12 @@ class Performer:
                 missing.append(t)
         if self._alone:
             where |= _body_regions(block, missing)
-        window = self.rules.heat_map_window
-        block.bodies = chain.bodies(block.pictures, dict(sorted(where.items())), window)
+        block.bodies = chain.bodies(block.pictures, dict(sorted(where.items())))
         if self._alone:
             # He has moved out of the last key frame's region: look where he is now.
             lost = [t for t in where if t not in block.bodies and t not in missing]
             again = _body_regions(block, lost)
-            block.bodies |= chain.bodies(block.pictures, again, window)
+            block.bodies |= chain.bodies(block.pictures, again)
 
     # --- hands
 
