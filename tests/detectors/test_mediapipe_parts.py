@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -59,6 +63,19 @@ def test_a_crop_is_what_its_definition_says_on_cpu_and_in_torch(region, shape, r
     placed = torch.from_numpy(np.column_stack([steps(np.array([region])), [0.0]]))
     in_torch = crops(torch.from_numpy(frame)[None], placed, 40, replicate, plainly)
     np.testing.assert_array_equal(in_torch[0].numpy(), cut)
+
+
+def test_the_kernel_for_cuda_gives_the_bits_of_the_plain_operations():
+    """In Triton's interpreter, which must be chosen before the kernel is read."""
+    pytest.importorskip("triton")
+    program = """
+import torch
+from avpipe.detectors._mediapipe import torch_crop, triton_crop
+assert torch_crop.agrees(triton_crop.fused, torch.device("cpu"))
+assert not torch_crop.agrees(lambda *given: triton_crop.fused(*given) + 1, torch.device("cpu"))
+"""
+    environment = os.environ | {"TRITON_INTERPRET": "1"}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
 
 
 def test_a_region_far_outside_is_the_border():

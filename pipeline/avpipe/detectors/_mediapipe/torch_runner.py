@@ -48,8 +48,9 @@ class TorchRunner:
     ) -> None:
         """`batch`: most regions at a time, rounded up to whole groups."""
         self.device = torch.device(device)
-        # Tensor cores want channels last; in single precision kernels for it are few and slow.
-        layout = torch.channels_last if half else torch.contiguous_format
+        # CUDA has few and slow kernels for channels that come last in single precision.
+        plain = self.device.type == "cuda" and not half
+        layout = torch.contiguous_format if plain else torch.channels_last
         kind = torch.float16 if half else torch.float32
         networks = {
             name: _Network(MODELS[name], folder, layout, kind, heat_map_window)
