@@ -72,6 +72,59 @@ def test_every_colour_of_every_size_is_converted_to_the_bit(width, height, matri
     np.testing.assert_array_equal(I420(noise, matrix).rgb(), picture.to_ndarray(format="rgb24"))
 
 
+@pytest.mark.parametrize("layout", ["gray", "bgra", "yuva420p"])
+def test_grey_and_transparent_video_is_rgb(tmp_path: Path, layout: str) -> None:
+    import av
+
+    noise = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+    picture = av.VideoFrame.from_ndarray(noise, format="rgb24").reformat(format=layout)
+    path = tmp_path / "video.mkv"
+    with av.open(str(path), "w") as file:
+        track = file.add_stream("ffv1", rate=25)
+        track.width, track.height, track.pix_fmt = 48, 32, layout
+        file.mux([*track.encode(picture), *track.encode()])
+    for decode in (decode_frames, decode_planes):
+        (frame,) = decode(path)
+        np.testing.assert_array_equal(frame, picture.to_ndarray(format="rgb24"))
+
+
+@pytest.mark.parametrize(("damage", "frames"), [("noise", 125), ("zeros", None)])
+def test_a_corrupt_frame_in_the_middle_is_concealed_or_a_failure(
+    tmp_path: Path, damage: str, frames: int | None
+) -> None:
+    import av
+
+    path = tmp_path / "video.mp4"
+    with av.open(str(CLIP)) as source, av.open(str(path), "w") as file:
+        track = source.streams.video[0]
+        copy = file.add_stream_from_template(track)
+        for number, packet in enumerate(source.demux(track)):
+            if packet.dts is None:
+                continue
+            if number == 60:
+                packet = _damaged(packet, damage)
+            packet.stream = copy
+            file.mux(packet)
+    for decode in (decode_frames, decode_planes):
+        if frames is not None:
+            assert sum(1 for _ in decode(path)) == frames
+            continue
+        with pytest.raises(RecordingFailed, match=r"frame \d+ does not decode") as caught:
+            list(decode(path))
+        assert caught.value.failure == "unreadable"
+
+
+def _damaged(packet, damage: str):
+    """The packet with its slices overwritten, or all of it."""
+    import av
+
+    size = packet.size
+    noise = np.random.default_rng(0).integers(0, 256, size - 8, np.uint8).tobytes()
+    damaged = av.Packet(bytes(packet)[:8] + noise if damage == "noise" else bytes(size))
+    damaged.pts, damaged.dts, damaged.time_base = packet.pts, packet.dts, packet.time_base
+    return damaged
+
+
 def test_fewer_frames_than_the_header_says_is_unreadable() -> None:
     with pytest.raises(RecordingFailed, match="frame") as caught:
         list(decode_frames(ODD / "truncated_index_first.mp4"))
