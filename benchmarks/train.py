@@ -1,44 +1,56 @@
-"""How fast training data is made, and how much of a training step it takes, in one run.
+"""How fast training data is made, how much of a step it takes, and how long the papers' trainings
+take.
 
-    OMP_NUM_THREADS=1 PYTHONPATH=pipeline python benchmarks/train.py DATASET MELODIES
+    OMP_NUM_THREADS=1 PYTHONPATH=pipeline python benchmarks/train.py [DATASET] [--files FOLDER]
+                      [--device cuda] [--recipes a,b] [--batch N] [--options bf16-mixed,compile]
 
-DATASET is a built dataset, MELODIES the folder of sound files it was built from (any depth). All
-rates are per second of CPU time of this one process, so that what else runs on the machine counts
-little.
+DATASET is a built dataset at 11,025 Hz; without one the bank holds `--hours` of noise in 13 classes
+(all of Solos is 65 hours), which costs the same. FOLDER holds the sound files it was built from.
 
-- `loader`: two-source samples a second, from sound to the network's input and target. Peer: a
-  loader's worker as the papers' code has it, which decodes a file per source, takes librosa's
-  STFT and warps it, item by item.
-- `step`: steps a second of a network with batches from the dataset, with one constant batch, and
-  of the batches without the network.
+- `loader`: two-source samples a second, from resident sound to the network's input and target.
+  Peer (with --files): an item as the loaders of the papers' code make it: a file decoded per
+  source, librosa's STFT of the mixture and of every source with magnitude and phase, log-frequency
+  warp and masks. It is called without worker processes, whose queues would cost it more.
+- `recipes`: steps a second with batches from the bank, with one constant example, and of examples
+  without the network; memory; hours of the whole schedule at that rate. Pictures of separators
+  that see are random and stay on the device: their decoding is not part of this.
 
-Needs librosa and torch.
+What is compared takes turns. On the CPU rates are per second of this process' CPU time, so that
+what else runs on the machine counts little, and are for one process of OMP_NUM_THREADS threads; on
+CUDA they are per second of wall time. Needs torch and numpy; librosa for the peer.
 """
 
 import argparse
 import os
+import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import librosa
 import numpy as np
 import torch
+from torch import Tensor
 
-from avpipe import open_dataset, separation
-from avpipe.separation import data, mixing
+from avpipe import separation
+from avpipe.separation import data, mixing, runs
 from avpipe.separation.data import AudioBank
 from avpipe.separation.interface import Trainable
 from avpipe.separation.losses import loss
 from avpipe.separation.mixing import Batch, Mixing
+from avpipe.separation.recipes import recipe
 from machine import machine, save
 
-BATCH = 8
-RATE, SAMPLES = 11_025, 65_535
-SECONDS = 20.0
-"""Of each measurement."""
+RATE, SAMPLES, CLASSES = 11_025, 65_535, 13
+TURNS = 5
+SECONDS = 4.0
+"""Of a turn."""
 PAIR = Mixing(combine="mean", gain=(0.5, 1.5), categories="any")
+PAIRS = 8
+"""Samples in a batch of the loader."""
+RECIPES = ("short", "thesis-exp-4")
+Call = Callable[[int], object]
 
 
 class PaperLoader:
@@ -47,126 +59,218 @@ class PaperLoader:
     def __init__(self, files: list[Path]) -> None:
         self.files = files
 
-    def __getitem__(self, i: int) -> tuple[Any, Any]:
+    def __getitem__(self, i: int) -> tuple[Any, ...]:
         random = np.random.default_rng(i)
         sources = [self._source(random) / 2 for _ in range(2)]
-        mixture = self._warped(np.sum(sources, 0))
-        masks = [(self._warped(s) > 0.5 * mixture).float() for s in sources]
-        return mixture, torch.stack(masks)
+        mixture, phase = self._spectrogram(np.sum(sources, 0))
+        masks = [(self._spectrogram(s)[0] > 0.5 * mixture).float() for s in sources]
+        return mixture, phase, torch.stack(masks)
 
     def _source(self, random: np.random.Generator) -> Any:
+        import librosa
+
         path = self.files[random.integers(len(self.files))]
-        sound, _ = librosa.load(path, sr=RATE)
+        sound, _ = librosa.load(path, sr=None)
         first = random.integers(len(sound) - SAMPLES)
         return np.clip(sound[first : first + SAMPLES] * random.uniform(0.5, 1.5), -1, 1)
 
-    def _warped(self, sound: Any) -> torch.Tensor:
+    def _spectrogram(self, sound: Any) -> tuple[Tensor, Tensor]:
+        import librosa
+
         spectrum = librosa.stft(sound, n_fft=1022, hop_length=256, pad_mode="reflect")
         magnitude = torch.from_numpy(np.abs(spectrum))[None, None]
         y = torch.linspace(-1, 1, 256)
         rows = ((21 ** ((y + 1) / 2) - 11) / 10)[:, None].expand(256, 256)
         grid = torch.stack([torch.linspace(-1, 1, 256).expand(256, 256), rows], -1)[None]
         warped = torch.nn.functional.grid_sample(magnitude, grid, align_corners=True)
-        return warped[0, 0]
+        return warped[0, 0], torch.from_numpy(np.angle(spectrum))
 
 
-def rate(call: Callable[[int], object]) -> float:
-    """Calls a second, after one to warm up."""
-    call(0)
-    start, count = time.process_time(), 0
-    while time.process_time() - start < SECONDS:
-        count += 1
-        call(count)
-    return count / (time.process_time() - start)
+def rates(calls: Mapping[str, Call], device: str) -> dict[str, float]:
+    """Calls a second of each, by turns, after two to warm up."""
+    counts, seconds = dict.fromkeys(calls, 0), dict.fromkeys(calls, 0.0)
+    for call in calls.values():
+        call(0)
+        call(1)
+    for _ in range(TURNS):
+        for name, call in calls.items():
+            start = _now(device)
+            while _now(device, wait=False) - start < SECONDS:
+                call(counts[name])
+                counts[name] += 1
+            seconds[name] += _now(device) - start
+    return {name: counts[name] / seconds[name] for name in calls}
 
 
-def paper_loader(folder: Path) -> float:
-    """Samples a second of one worker."""
-    items = PaperLoader(sorted(p for p in folder.rglob("*") if p.suffix in (".wav", ".flac")))
-    return rate(lambda i: items[i])
+def _now(device: str, wait: bool = True) -> float:
+    if device == "cpu":
+        return time.process_time()
+    if wait:
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
-def batches_of(bank: AudioBank, how: Mixing) -> Callable[[int], Batch]:
-    """Step -> its mixtures."""
-    return lambda step: mixing.batch(bank, mixing.draw(bank, how, BATCH, 0, step), how, "cpu")
+def noise(hours: float) -> AudioBank:
+    """A bank of noise: 100 segments a class."""
+    total = int(hours * 3600 * RATE)
+    count = 100 * CLASSES
+    lengths = np.full(count, total // count, np.int64)
+    part = np.random.default_rng(0).integers(-9_000, 9_000, 2**24, dtype=np.int16)
+    samples = torch.from_numpy(np.resize(part, int(lengths.sum())))
+    names = tuple(map(str, range(CLASSES)))
+    return AudioBank(
+        samples=samples,
+        starts=np.cumsum(lengths) - lengths,
+        lengths=lengths,
+        classes=np.repeat(np.arange(CLASSES), 100),
+        recordings=tuple(map(str, range(count))),
+        start_frames=(0,) * count,
+        rows=tuple(range(count)),
+        names=names,
+        sample_rate=RATE,
+        window=SAMPLES,
+        dropped={},
+    )
 
 
-def network_steps(net: Trainable, bank: AudioBank) -> dict[str, float]:
-    """Steps a second: with the dataset, with one constant example, and examples alone."""
-    how = Mixing(fewest=2, most=4, combine="sum")
-    make = batches_of(bank, how)
-    optimiser = torch.optim.Adam(net.parameters())
-    net.train()
+def bank_of(dataset: Path | None, hours: float, device: str) -> AudioBank:
+    """What is trained on, on the device if it fits."""
+    if dataset is None:
+        bank = noise(hours)
+    else:
+        from avpipe import open_dataset
+
+        bank = data.load(open_dataset(dataset), "train", (), RATE, SAMPLES)
+    return bank.to(data.resident_device(bank, torch.device(device)))
+
+
+def loader(bank: AudioBank, files: Path | None, device: str) -> dict[str, float]:
+    """Samples a second of ours and of the peer."""
+    net = separation.create("sop", sound="unet5", mask="binary").to(device)
+    assert isinstance(net, Trainable)
+    runs.apply_recipe(net, PAIR.clip)
+
+    def ours(step: int) -> None:
+        drawn = mixing.draw(bank, PAIR, size, 0, step)
+        batch = mixing.batch(bank, drawn, PAIR, device)
+        net.example(batch.mixture, batch.sources, batch.context)
+
+    size = PAIRS if device == "cpu" else 32 * PAIRS
+    calls: dict[str, Call] = {"avpipe": ours}
+    if files is not None:
+        items = PaperLoader(sorted(p for p in files.rglob("*") if p.suffix in (".wav", ".flac")))
+        calls["paper_style"] = items.__getitem__
+    found = rates(calls, device)
+    found["avpipe"] *= size
+    result = {f"{name}_samples_per_second": round(rate, 1) for name, rate in found.items()}
+    if files is not None:
+        result["times"] = round(found["avpipe"] / found["paper_style"], 1)
+    return result
+
+
+def training(
+    name: str, bank: AudioBank, device: str, size: int | None, options: list[str]
+) -> dict[str, Any]:
+    """What a recipe's steps cost."""
+    chosen = recipe(name)
+    count, how = size or chosen.batch, chosen.mixing(chosen.most)
+    net = separation.create(chosen.separator, **{**chosen.options, **_unpretrained(chosen.options)})
+    assert isinstance(net, Trainable)
+    runs.apply_recipe(net, chosen.clip)
+    net.to(device).train()
+    if "compile" in options:
+        net.compile()
+    optimiser = torch.optim.SGD(net.parameters(), 1e-6)
+    pictures = torch.randint(0, 256, (1, 1, chosen.pictures, 3, 224, 224), dtype=torch.uint8)
 
     def example(step: int) -> tuple[Batch, Any]:
-        batch = make(step)
+        drawn = mixing.draw(bank, how, count, 0, step)
+        batch = mixing.batch(bank, drawn, how, device)
+        if "frames" in net.needs:
+            seen = pictures.to(device).expand(*batch.sources.shape[:2], -1, -1, -1, -1)
+            batch = batch._replace(context=batch.context._replace(frames=seen))
         return batch, net.example(batch.mixture, batch.sources, batch.context)
 
     def learn(batch: Batch, target: Any) -> None:
         optimiser.zero_grad()
-        value = loss(net, net(target.mixture, batch.context), target, batch.context, "bce")
-        torch.autograd.backward(value)
+        mixed = "bf16-mixed" in options
+        with torch.autocast(device, torch.bfloat16) if mixed else nullcontext():
+            logits = net(target.mixture, batch.context)
+        torch.autograd.backward(loss(net, logits.float(), target, batch.context, chosen.loss))
         optimiser.step()
 
     constant = example(0)
-    found = {
-        "steps_per_second_from_the_dataset": rate(lambda step: learn(*example(step))),
-        "steps_per_second_of_one_constant_batch": rate(lambda _: learn(*constant)),
-        "batches_per_second_without_network": rate(example),
-    }
-    constant_rate = found["steps_per_second_of_one_constant_batch"]
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    found = rates(
+        {
+            "from_the_bank": lambda step: learn(*example(step)),
+            "of_one_constant_example": lambda _: learn(*constant),
+            "of_examples_alone": example,
+        },
+        device,
+    )
+    whole, still, alone = found.values()
     return {
-        **{name: round(value, 3) for name, value in found.items()},
-        "input_over_network": round(found["batches_per_second_without_network"] / constant_rate, 2),
-        "share_of_constant_rate": round(
-            found["steps_per_second_from_the_dataset"] / constant_rate, 3
-        ),
+        "separator": chosen.separator,
+        "options": options,
+        "sources": how.most,
+        "batch": count,
+        **{f"steps_per_second_{key}": round(value, 3) for key, value in found.items()},
+        "input_over_network": round(alone / still, 1),
+        "share_of_constant_rate": round(whole / still, 3),
+        "samples_per_second": round(whole * count, 2),
+        "peak_memory_mb": _peak_megabytes(device),
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "schedule_samples": chosen.steps * chosen.batch,
+        "schedule_hours": round(chosen.steps * chosen.batch / (whole * count) / 3600, 1),
     }
+
+
+def _unpretrained(options: Mapping[str, Any]) -> dict[str, str]:
+    return {"pretrained": "none"} if "pretrained" in options else {}
+
+
+def _peak_megabytes(device: str) -> int:
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() // 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("dataset", type=Path)
-    parser.add_argument("melodies", type=Path)
+    parser.add_argument("dataset", type=Path, nargs="?")
+    parser.add_argument("--files", type=Path)
+    parser.add_argument("--hours", type=float, default=1.0)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--recipes", default=",".join(RECIPES))
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--options", default="")
     arguments = parser.parse_args()
-    threads = int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0))))
-    torch.set_num_threads(threads)
-    net = separation.create("unet", frequency="log", mask="ratio", energy_weighted=True)
-    assert isinstance(net, Trainable)
-    bank = data.load(open_dataset(arguments.dataset), "train", net.classes, RATE, SAMPLES)
-    pairs = separation.create("sop", sound="unet5", mask="binary")
-    assert isinstance(pairs, Trainable)
-    make = batches_of(bank, PAIR)
-
-    def ours(step: int) -> None:
-        batch = make(step)
-        pairs.example(batch.mixture, batch.sources, batch.context)
-
-    own = BATCH * rate(ours)
-    peer = paper_loader(arguments.melodies)
+    device, options = arguments.device, [o for o in arguments.options.split(",") if o]
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))))
+    busy = round(os.getloadavg()[0], 1)
+    bank = bank_of(arguments.dataset, arguments.hours, device)
     save(
-        "train",
+        f"train_{device}",
         {
-            "what": __doc__.splitlines()[0] if __doc__ else "",
+            "what": "How fast training data is made, and how fast separators train, in one run.",
             "machine": machine("torch", "numpy", "librosa"),
-            "load_average_before": round(os.getloadavg()[0], 1),
-            "batch": BATCH,
-            "loader": {
-                "avpipe_samples_per_second": round(own, 1),
-                "paper_style_samples_per_second": round(peer, 1),
-                "times": round(own / peer, 1),
+            "gpu": torch.cuda.get_device_name() if device == "cuda" else None,
+            "load_average_before": busy,
+            "bank": {
+                "from": "dataset" if arguments.dataset else "noise",
+                "hours": round(bank.samples.numel() / RATE / 3600, 2),
+                "on": bank.samples.device.type,
             },
-            "step": {"network": "unet, log frequency", **network_steps(net, bank)},
-            "parameters": sum(p.numel() for p in net.parameters()),
-            "peak_memory_mb": _peak_megabytes(),
+            "loader": loader(bank, arguments.files, device),
+            "recipes": {
+                name: training(name, bank, device, arguments.batch, options)
+                for name in arguments.recipes.split(",")
+                if name
+            },
         },
     )
-
-
-def _peak_megabytes() -> int:
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The queue: full slots and no more, later stages first, one task an artifact."""
+"""The queue: full slots and no more, later stages first, short tasks together."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from avpipe.dispatch import Queue
 from avpipe.plan import Status, Step
 from avpipe.stages import Pool
 from avpipe.types import Recording
+from avpipe.verdict import History
 from avpipe.walk import Task, Walk
 
 
@@ -19,7 +20,18 @@ def task(key: str, depth: int = 0, pool: Pool = "cpu", reason: str = "new") -> T
 
 
 def started(queue: Queue, slots: dict[Pool, int], now: float = 0.0, may: Any = None) -> list[str]:
-    return [t.artifact[1] for t, _ in queue.start(slots, now, may or (lambda _: True))]
+    bundles = queue.start(slots, now, may or (lambda _: True))
+    return [t.artifact[1] for tasks, _ in bundles for t in tasks]
+
+
+def measured(seconds: float) -> Queue:
+    """A queue whose CPU tasks take so long, as far as it knows."""
+    queue = Queue()
+    queue.put(task("measured"))
+    ((tasks, place),) = queue.start({"cpu": 1}, 0.0, lambda _: True)
+    queue.freed(place)
+    queue.landed(tasks[0], seconds)
+    return queue
 
 
 def test_later_stages_go_first_and_retries_last() -> None:
@@ -54,19 +66,54 @@ def test_a_task_for_later_waits_for_its_time() -> None:
     assert started(queue, {"cpu": 1}, now=10.0) == ["a"]
 
 
-def test_a_slot_has_a_task_in_waiting_while_tasks_are_short_and_many() -> None:
+def test_a_slot_has_a_task_in_waiting_unless_tasks_are_long() -> None:
+    for seconds, flying in ((1.0, 4), (10.0, 2)):
+        queue = measured(seconds)
+        for i in range(8):
+            queue.put(task(str(i)))
+        assert len(list(queue.start({"cpu": 2}, 0.0, lambda _: True))) == flying
     queue = Queue()
     for i in range(8):
         queue.put(task(str(i)))
-    flying = list(queue.start({"cpu": 2}, 0.0, lambda _: True))
-    assert len(flying) == 4
-    for item in flying:
-        queue.landed(*item, 1000.0)
-    assert len(started(queue, {"cpu": 2})) == 2  # long ones: nothing waits behind them
+    assert len(started(queue, {"cpu": 2})) == 2  # nobody knows yet how long they take
+
+
+def test_short_tasks_travel_together_and_every_worker_gets_its_share() -> None:
+    queue = measured(0.1)
+    for i in range(100):
+        queue.put(task(str(i)))
+    assert [len(t) for t, _ in queue.start({"cpu": 2}, 0.0, lambda _: True)] == [5, 5, 5, 5]
+    queue = measured(0.001)
+    for i in range(80):
+        queue.put(task(str(i)))
+    assert [len(t) for t, _ in queue.start({"cpu": 2}, 0.0, lambda _: True)] == [20, 15, 11, 8]
+
+
+def test_what_has_failed_and_what_is_unknown_travels_alone() -> None:
+    queue = measured(0.001)
+    for i in range(40):
+        queue.put(task(f"good-{i:02}", 3))
+    tried = task("tried", 9)
+    tried.walk.histories["video"] = History()
+    queue.put(tried)
+    bundles = [[t.artifact[1] for t in b] for b, _ in queue.start({"cpu": 2}, 0.0, lambda _: True)]
+    assert bundles[0] == ["tried"]
+    assert all(len(b) > 1 for b in bundles[1:])
+
+
+def test_downloads_pass_one_by_one() -> None:
+    queue = Queue(lambda task: task.pool == "net")
+    queue.put(task("measured", pool="net"))
+    ((tasks, place),) = queue.start({"net": 1}, 0.0, lambda _: True)
+    queue.freed(place)
+    queue.landed(tasks[0], 0.001)
+    for i in range(9):
+        queue.put(task(str(i), pool="net"))
+    assert [len(t) for t, _ in queue.start({"net": 2}, 0.0, lambda _: True)] == [1, 1]
 
 
 def test_the_last_tasks_do_not_wait_behind_others() -> None:
-    queue = Queue()
+    queue = measured(0.001)
     for i in range(2):
         queue.put(task(str(i)))
     assert len(started(queue, {"cpu": 2})) == 2
@@ -80,7 +127,8 @@ def test_the_second_task_for_an_artifact_waits_for_the_first() -> None:
     queue.put(first)
     queue.put(second)
     assert started(queue, {"cpu": 9}) == ["same"]
-    assert queue.landed(first, "cpu", 1.0) == [second]
+    queue.freed("cpu")
+    assert queue.landed(first, 1.0) == [second]
     assert queue.in_flight == 0
     queue.put(second)
     assert started(queue, {"cpu": 9}) == ["same"]
@@ -95,13 +143,17 @@ def test_slots_are_never_exceeded_and_every_task_gets_through(
     slots: dict[Pool, int] = {"cpu": 2, "net": 1}
     for i, (depth, pool) in enumerate(items):
         queue.put(task(str(i), depth, pool))
-    flying: list[tuple[Task, Pool]] = []
-    done = 0
-    while done < len(items):
+    flying: list[tuple[list[Task], Pool]] = []
+    done: list[str] = []
+    while len(done) < len(items):
         flying += queue.start(slots, 0.0, lambda _: True)
         for place, size in slots.items():
-            assert sum(p == place for _, p in flying) <= (size if place == "net" else 4 * size)
+            assert sum(p == place for _, p in flying) <= 2 * size
         assert queue.in_flight == len(flying) > 0
-        queue.landed(*flying.pop(0), 9.0)
-        done += 1
+        tasks, place = flying.pop(0)
+        queue.freed(place)
+        for ended in tasks:
+            queue.landed(ended, 0.01)
+            done.append(ended.artifact[1])
+    assert sorted(done) == sorted(str(i) for i in range(len(items)))
     assert not list(queue.waiting())

@@ -49,8 +49,8 @@ def test_a_failure_stands_until_a_success(path: Path) -> None:
 
 def test_every_attempt_is_logged(path: Path) -> None:
     with Ledger(path, write=True) as ledger:
-        ledger.log(Attempt("a", "video", "key2", 1, 0.5, 0, "cpu-0"), FAILURE)
-        ledger.log(Attempt("a", "video", "key2", 2, 1.5, 12, "cpu-1"), None)
+        ledger.log(Attempt("a", "video", "key2", 1, 0.5, 100.0, 0, "cpu-0"), FAILURE)
+        ledger.log(Attempt("a", "video", "key2", 2, 1.5, 102.0, 12, "cpu-1"), None)
         first, second = ledger.attempts("a")
         assert (first["status"], first["class"], first["permanent"]) == ("failed", "crashed", 0)
         assert (second["status"], second["class"], second["number"]) == ("done", None, 2)

@@ -2,12 +2,13 @@
 
 `http://127.0.0.1:port/<mood>/<file>`: the file of the folder it serves, as that mood gives it.
 `http://127.0.0.1:port/mirror/<file>`: in the mood that `Server.moods` has for the file, else good.
-`Server.requests` counts what was asked for, by path, without those that want headers only.
+`Server.requests` counts what was asked for, by path, without those that want headers only;
+`Server.ranges` keeps the Range header of each of them, `Server.sent` the bytes they were given.
 """
 
 import socket
 import struct
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,6 +28,10 @@ class Server:
 
     address: str
     requests: Counter[str] = field(default_factory=Counter)
+    ranges: dict[str, list[str | None]] = field(default_factory=lambda: defaultdict(list))
+    sent: Counter[str] = field(default_factory=Counter)
+    headers: dict[str, str] = field(default_factory=dict)
+    """Further headers of every whole file or part of one: `{"ETag": '"1"'}`."""
     moods: dict[str, str] = field(default_factory=dict)
     stopping: Event = field(default_factory=Event)
 
@@ -62,7 +67,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Answers in the mood that the path names."""
         self.close_connection = True
         self.state: Server = self.server.state  # type: ignore[attr-defined]
-        self.state.requests[self.path] += self.command == "GET"
+        if self.command == "GET":
+            self.state.requests[self.path] += 1
+            self.state.ranges[self.path].append(self.headers.get("Range"))
         _, mood, name = unquote(self.path).split("/", 2)
         folder: Path = self.server.folder  # type: ignore[attr-defined]
         if mood == "mirror":
@@ -89,6 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         """What follows them."""
         if self.command != "HEAD":
             self.wfile.write(data)
+            self.state.sent[self.path] += len(data)
 
     def reset(self) -> None:
         """Ends the connection as a crashing server does."""
@@ -103,14 +111,50 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _good(on: _Handler, data: bytes) -> None:
     """The file, or the part of it that is asked for."""
-    start = 0
+    on.body(data[_start(on, data) :])
+
+
+def _start(on: _Handler, data: bytes) -> int:
+    """Answers that the file follows, or a part of it; returns where that begins."""
+    start, more = 0, on.state.headers
     if wanted := on.headers.get("Range"):
         start = int(wanted.removeprefix("bytes=").split("-")[0])
+        if start >= len(data):
+            on.send_error(416)
+            raise ConnectionError
         span = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        on.head(206, Content_Length=len(data) - start, Content_Range=span)
+        on.head(206, Content_Length=len(data) - start, Content_Range=span, **more)
     else:
-        on.head(Content_Length=len(data), Accept_Ranges="bytes")
-    on.body(data[start:])
+        on.head(Content_Length=len(data), Accept_Ranges="bytes", **more)
+    return start
+
+
+def _third(on: _Handler, data: bytes) -> None:
+    """A third of the file from where it is asked for, and then breaks off."""
+    start = _start(on, data)
+    on.body(data[start : start + len(data) // 3])
+    on.reset()
+
+
+def _whole_third(on: _Handler, data: bytes) -> None:
+    """Knows no ranges, and breaks off after a third."""
+    on.head(Content_Length=len(data), **on.state.headers)
+    on.body(data[: len(data) // 3])
+    on.reset()
+
+
+def _whole(on: _Handler, data: bytes) -> None:
+    """The whole file, whatever part is asked for."""
+    on.head(Content_Length=len(data), **on.state.headers)
+    on.body(data)
+
+
+def _refuses_ranges(on: _Handler, data: bytes, status: int) -> None:
+    """An error for who asks for a part."""
+    if on.headers.get("Range"):
+        on.send_error(status)
+    else:
+        _whole(on, data)
 
 
 def _no_ranges(on: _Handler, data: bytes) -> None:
@@ -166,7 +210,7 @@ def _slow(on: _Handler, data: bytes) -> None:
 
 def _stalls(on: _Handler, data: bytes) -> None:
     """Half of the file at once, and then five bytes a second."""
-    on.head(Content_Length=len(data))
+    on.head(Content_Length=len(data), **on.state.headers)
     on.body(data[: len(data) // 2])
     for byte in data[len(data) // 2 :]:
         on.body(bytes([byte]))
@@ -190,6 +234,16 @@ def _announces_more(on: _Handler, data: bytes) -> None:
     on.body(page.encode())
 
 
+def _announces_size(on: _Handler, data: bytes) -> None:
+    """A page that says how large its video is, of which half comes."""
+    target = on.path.replace("/announces-size/", "/half-of-half-length/")
+    page = f"""<!DOCTYPE html><html><head><title>A solo</title>
+        <script type="application/ld+json">{{"@context": "https://schema.org",
+        "@type": "VideoObject", "name": "A solo", "contentSize": "{len(data)}",
+        "contentUrl": "{on.state.address}{target}"}}</script></head><body></body></html>"""
+    _page(on, page.encode())
+
+
 def _page(on: _Handler, text: bytes, kind: str = "text/html") -> None:
     on.head(kind=kind, Content_Length=len(text))
     on.body(text)
@@ -201,6 +255,11 @@ def _too_many(on: _Handler, retry_after: str) -> None:
 
 MOODS: dict[str, Callable[[_Handler, bytes], None]] = {
     "good": _good,
+    "third": _third,
+    "whole-third": _whole_third,
+    "whole": _whole,
+    "416-ranges": lambda on, data: _refuses_ranges(on, data, 416),
+    "501-ranges": lambda on, data: _refuses_ranges(on, data, 501),
     "no-ranges": _no_ranges,
     "reset": _reset,
     "reset-once": _reset_once,
@@ -213,6 +272,7 @@ MOODS: dict[str, Callable[[_Handler, bytes], None]] = {
     "stalls": _stalls,
     "silent": _silent,
     "announces-more": _announces_more,
+    "announces-size": _announces_size,
     "too-many": lambda on, _: _too_many(on, "30"),
     "to-login": lambda on, _: on.head(302, Location="/login/page", Content_Length=0),
     "login": lambda on, _: _page(on, LOGIN),

@@ -85,8 +85,14 @@ def plan(request: Request) -> Report:
         planner = request.planner(ledger)
         counts = {node.name: StageCount() for node in planner.nodes}
         failures, recordings = [], request.selected()
+        made: set[tuple[str, str | None]] = set()
         for recording in recordings:
             for name, step in planner.steps(recording).items():
+                if step.status is Status.RUN and (name, step.key) in made:
+                    counts[name].add(Status.REUSE)  # it is made once for all who share it
+                    continue
+                if step.status is Status.RUN:
+                    made.add((name, step.key))
                 counts[name].add(step.status, "frozen" if step.stale else step.reason)
                 if step.status is Status.FAILED and step.failure is not None:
                     failures.append(step.failure)
@@ -196,11 +202,28 @@ def _publish(request: Request, ledger: Ledger, result: Result, report: Report, s
     report.segments, report.empty = published.segments, published.empty
     report.hours = published.frames / request.dataset.fps / 3600
     report.packed = True
-    for stage in RELEASED[request.keep or request.manifest.keep]:
+    _release(request, ledger, result)
+
+
+def _release(request: Request, ledger: Ledger, result: Result) -> None:
+    """Deletes the media that are not to be kept, but for those that another recording, which
+    shares them, is not through with."""
+    stages = RELEASED[request.keep or request.manifest.keep]
+    if not stages:
+        return
+    through = result.complete.keys() | ledger.complete().keys()
+    needed = {
+        (stage, key)
+        for recording, steps in ledger.current().items()
+        if recording not in through
+        for stage, (key, _) in steps.items()
+    }
+    for stage in stages:
         for complete in result.complete.values():
             key = complete.keys.get(stage)
-            if key is not None and not request.store.is_released(stage, key):
-                request.store.release(stage, key)
+            if key is None or (stage, key) in needed or request.store.is_released(stage, key):
+                continue
+            request.store.release(stage, key)
 
 
 def _refuse_reuploads(request: Request, ledger: Ledger, result: Result, report: Report) -> None:

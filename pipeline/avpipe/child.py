@@ -29,7 +29,7 @@ from avpipe.work import Order, Outcome, damaged, perform
 
 _HEADER = struct.Struct("<Q")
 _TICK_SECONDS = 0.5
-ORDERS_PER_CHILD = 200
+ORDERS_PER_CHILD = 1000
 """A child is replaced after so many orders, so that what libraries leak does not add up."""
 
 

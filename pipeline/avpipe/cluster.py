@@ -136,8 +136,8 @@ class Pools:
         _configure_dask()
         self.slots: dict[Pool, int] = {}
         """Pool -> workers."""
-        self.results: queue.SimpleQueue[tuple[Any, Outcome]] = queue.SimpleQueue()
-        """(tag, outcome) of every order that ended."""
+        self.results: queue.SimpleQueue[tuple[Any, list[Outcome]]] = queue.SimpleQueue()
+        """(tag, outcomes) of every bundle of orders that ended."""
         self._tickets = itertools.count()
         self._launched: list[subprocess.Popen[bytes]] = []
         self._here: dict[Pool, int] = {}
@@ -225,16 +225,20 @@ class Pools:
         else:
             self.slots = self._here
 
-    def submit(self, pool: Pool, order: Order, tag: Any) -> None:
-        """Sends an order to a worker of the pool; `results` gets (tag, outcome)."""
+    def submit(self, pool: Pool, orders: Sequence[Order], tag: Any) -> None:
+        """Sends orders to one worker of the pool, to be done one after the other; `results` gets
+        (tag, outcomes), one for each."""
         from avpipe.worker import perform
 
-        key = f"{order.stage}-{order.key}-{next(self._tickets)}-{self._client.id}"
-        marker = order.root / "tmp" / f"at-work-{key}"
+        first = orders[0]
+        key = f"{first.stage}-{first.key}-{next(self._tickets)}-{self._client.id}"
+        marker = first.root / "tmp" / f"at-work-{key}"
         future = self._client.submit(
-            perform, order, marker, pure=False, resources={pool: 1}, key=key
+            perform, orders, marker, pure=False, resources={pool: 1}, key=key
         )
-        future.add_done_callback(lambda f: self.results.put((tag, _outcome(f, marker))))
+        future.add_done_callback(
+            lambda f: self.results.put((tag, _outcomes(f, marker, len(orders))))
+        )
 
     def close(self) -> None:
         """Ends the workers that were started here, and what they are doing."""
@@ -266,6 +270,9 @@ def _configure_dask() -> None:
             "distributed.worker.memory.spill": False,
             "distributed.worker.memory.pause": False,
             "distributed.worker.memory.terminate": False,
+            # what nobody looks at, but every process would measure many times a second
+            "distributed.worker.profile.enabled": False,
+            "distributed.admin.tick.interval": "1s",
             # a worker reads its logging level when it imports distributed, before all else
             "distributed.nanny.pre-spawn-environ": {
                 "DASK_LOGGING__DISTRIBUTED": "critical",
@@ -319,29 +326,34 @@ def _offered(client: Any) -> dict[Pool, int]:
     }
 
 
-def _outcome(future: Any, marker: Path) -> Outcome:
-    """The outcome of a future, whatever became of it. An empty one: no more orders can be done.
+def _outcomes(future: Any, marker: Path, orders: int) -> list[Outcome]:
+    """The outcomes of so many orders, whatever became of their future. Empty ones: no more orders
+    can be done.
 
     Nothing here may wait for ever: one thread sees to the outcomes of all orders.
     """
     from distributed import KilledWorker
 
+    undone = [Outcome(undone=True)] * orders
     try:
         if future.status == "finished":
-            outcome: Outcome = future.result(timeout=_RESULT_SECONDS)
-            return outcome
+            outcomes: list[Outcome] = future.result(timeout=_RESULT_SECONDS)
+            return outcomes
         error = future.exception(timeout=_RESULT_SECONDS)
     except TimeoutError:  # its worker died after the work, before it was told
-        return Outcome(undone=True)
+        return undone
     except (CancelledError, OSError):
         error = None
     if error is None:
-        if future.client.status == "running":  # its worker died and took the outcome along
-            return Outcome(undone=True)
-        return Outcome(message="the connection to the Dask scheduler was lost")
+        if future.client.status == "running":  # its worker died and took the outcomes along
+            return undone
+        return [Outcome(message="the connection to the Dask scheduler was lost")] * orders
     if isinstance(error, KilledWorker):
-        if not marker.exists():
-            return Outcome(undone=True)
+        begun = marker.stat().st_size if marker.exists() else 0
         marker.unlink(missing_ok=True)
-        return Outcome(failure=FailureClass.CRASHED, message="its worker died", died=True)
-    return Outcome(message=f"a worker cannot work: {type(error).__name__}: {error}", stop=True)
+        died = Outcome(
+            failure=FailureClass.CRASHED, message="its worker died", died=True, ended=time.time()
+        )
+        return [died if i + 1 == begun else undone[i] for i in range(orders)]
+    message = f"a worker cannot work: {type(error).__name__}: {error}"
+    return [Outcome(message=message, stop=True)] * orders

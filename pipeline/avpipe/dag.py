@@ -5,6 +5,7 @@
                           detect -> interpolate +
 
     video -> frames, video + detect -> faces, mouths, download -> stems: fields of some datasets
+    video -> players -> player_frames, player_detect -> player_skeletons: of ensembles
 
 `LINE` lists the stages so that each stands after what it reads (their NEEDS); `line` resolves it
 for one dataset: which stages its fields need, with which parameters, programs and models.
@@ -20,6 +21,7 @@ from avpipe.config import configure, key_parameters
 from avpipe.errors import UsageError
 from avpipe.limits import MediaLimits, TaskLimits, read_limits
 from avpipe.manifest import Manifest
+from avpipe.manifest.location import medium_id
 from avpipe.stages import Pool
 from avpipe.store import canonical, sha256_text
 from avpipe.types import Recording
@@ -35,6 +37,10 @@ LINE = (
     "interpolate",
     "faces",
     "mouths",
+    "players",
+    "player_frames",
+    "player_detect",
+    "player_skeletons",
 )
 
 FIELDS = {
@@ -45,6 +51,8 @@ FIELDS = {
     "face_landmarks": "interpolate",
     "faces": "faces",
     "mouths": "mouths",
+    "player_frames": "player_frames",
+    "player_skeletons": "player_skeletons",
 }
 """Field of a dataset -> the stage whose artifact it is packed from."""
 
@@ -70,6 +78,8 @@ class Node:
     """Further columns of the manifest that shape its output."""
     outside: Callable[[Recording], dict[str, Any]] | None = None
     """Digests of what else it reads of a recording, such as imported keypoints."""
+    admission: Callable[[Recording, Mapping[str, Any]], None] | None = None
+    """Raises `RecordingFailed` for an output, by its facts, that may not be used any more."""
 
     def key(self, recording: Recording, dataset: str, digests: Mapping[str, str]) -> str:
         """The key of this stage's artifact for a recording: of the canonical JSON of its identity
@@ -92,7 +102,7 @@ class Node:
     ) -> dict[str, Any]:
         """What the key holds beside the identity."""
         if not self.needs:
-            return {"dataset": dataset, "id": recording.id}
+            return {"dataset": dataset, "id": medium_id(recording)}
         given = {name: digests[name] for name in self.needs}
         if self._is_given:
             given["start_seconds"] = repr(recording.start_seconds)
@@ -133,10 +143,11 @@ def line(
             wanted.
     """
     settings = settings or {}
-    for stage in settings:
-        if stage not in (*LINE, "limits"):
+    tables = [name for name in LINE if not hasattr(stages.load(name), "PARAMETERS")]
+    for table in settings:
+        if table not in (*tables, "limits"):
             raise UsageError(
-                f"unknown stage {stage!r} in --set; there are {', '.join(LINE)}, and limits"
+                f"unknown stage {table!r} in --set; there are {', '.join(tables)}, and limits"
             )
     manifest = with_grid(manifest, settings)
     wanted = tuple(wanted or manifest.fields)
@@ -145,7 +156,7 @@ def line(
             raise UsageError(f"unknown field {name!r}; there are {', '.join(FIELDS)}")
     faces = not OF_FACES.isdisjoint(wanted)
     media, _ = limits(manifest, settings)
-    configs = {name: _config(name, manifest, settings.get(name, {}), media, faces) for name in LINE}
+    configs = {name: _config(name, manifest, settings, media, faces) for name in LINE}
     needed = {FIELDS[name] for name in wanted} | {"segment"}
     for name in reversed(LINE):
         if name in needed:
@@ -189,9 +200,10 @@ def _needs(name: str, config: Any) -> tuple[str, ...]:
 
 
 def _config(
-    name: str, manifest: Manifest, settings: Mapping[str, Any], media: MediaLimits, faces: bool
+    name: str, manifest: Manifest, settings: Settings, media: MediaLimits, faces: bool
 ) -> Any:
-    config = stages.load(name).Config
+    stage = stages.load(name)
+    config, table = stage.Config, getattr(stage, "PARAMETERS", name)
     of_dataset = {
         "fps": manifest.fps,
         "sample_rate": manifest.sample_rate,
@@ -202,11 +214,11 @@ def _config(
     }
     known = {f.name for f in fields(config)}
     values: dict[str, Any] = {key: value for key, value in of_dataset.items() if key in known}
-    values |= {**manifest.table(name), **settings}
+    values |= {**manifest.table(table), **settings.get(table, {})}
     if name == "detect" and faces:
         detector = values.get("detector", config.detector)
         values["options"] = _with_faces(detector) | values.get("options", {})
-    return configure(config, values, f"{manifest.name} [{name}]")
+    return configure(config, values, f"{manifest.name} [{table}]")
 
 
 def _with_faces(detector: str) -> dict[str, Any]:
@@ -219,10 +231,15 @@ def _check_detector(
     configs: Mapping[str, Any], needed: Collection[str], wanted: Sequence[str]
 ) -> None:
     """Refuses a detector without the keypoints that are asked for, before anything runs."""
-    users = {"skeleton": {"skeleton"} & {*wanted}, "face_landmarks": OF_FACES & {*wanted}}
+    users = {
+        "skeleton": {"skeleton", "player_skeletons"} & {*wanted},
+        "face_landmarks": OF_FACES & {*wanted},
+    }
     if "segment" in needed and configs["segment"].source == "hands":
         users["skeleton"].add("segment.source = 'hands'")
     name = configs["detect"].detector
+    if "player_detect" in needed and hasattr(detectors.module(name), "load"):
+        raise UsageError(f"{name} imports one skeleton: player_skeletons needs a detector")
     gives = getattr(detectors.module(name), "FIELDS", tuple(users))
     for field in users:
         if users[field] and field not in gives:
@@ -245,6 +262,7 @@ def _node(name: str, config: Any, needed: set[str]) -> Node:
     uses_gpu = getattr(stage, "uses_gpu", None)
     pool: Pool = "cpu" if uses_gpu is not None and not uses_gpu(config) else stage.POOL
     outside = getattr(stage, "outside", None)
+    admission = getattr(stage, "admission", None)
     return Node(
         name,
         needs,
@@ -253,4 +271,5 @@ def _node(name: str, config: Any, needed: set[str]) -> Node:
         identity,
         tuple(getattr(stage, "COLUMNS", ())),
         None if outside is None else outside(config),
+        None if admission is None else admission(config),
     )

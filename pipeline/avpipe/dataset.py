@@ -146,6 +146,11 @@ class Dataset:
                     found[field] = shard.keypoints(
                         row["recording"], first + start_frame, first + stop_frame
                     )
+                case "player_keypoints":
+                    first = row["row_start"]
+                    found[field] = shard.players(
+                        row["recording"], first + start_frame, first + stop_frame
+                    )
                 case _:
                     found[field] = shard.images(row["recording"], whole, shown)
         return Clip(

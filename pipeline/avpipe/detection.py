@@ -12,13 +12,11 @@ from typing import Any
 
 from avpipe import stages
 from avpipe.config import configure
-from avpipe.errors import FailureClass, RecordingFailed, UsageError
-from avpipe.fetch.folder import link
+from avpipe.errors import RecordingFailed, UsageError
 from avpipe.keypoints import exchange, files
-from avpipe.media import scan
+from avpipe.one_file import OneFile
 from avpipe.report.overlay_video import write_overlay
 from avpipe.shards.publish import make_folder, published
-from avpipe.types import Recording
 
 SOUND_RATE = 44100
 """Hz of the sound beside the overlay, which is for people."""
@@ -86,34 +84,29 @@ def detect_file(
     config = configure(stages.load("detect").Config, of_detect, "detect")
     make_folder(out)
     with tempfile.TemporaryDirectory(dir=out, prefix=".detect-") as place:
-        work = _Work(video, Path(place))
         try:
-            return work.run(out, config, fps, format, overlay)
+            return _Work(video, Path(place)).write(out, config, fps, format, overlay)
         except RecordingFailed as error:
             message = f"{video}: {error.failure}: {error}"
             raise RecordingFailed(error.failure, message, permanent=error.permanent) from error
 
 
-class _Work:
-    """The stages of one file, in a temporary folder."""
+class _Work(OneFile):
+    """The stages of one file, and what is written of them."""
 
-    def __init__(self, video: Path, place: Path) -> None:
-        self.video, self.place = video, place
-
-    def run(self, out: Path, config: Any, fps: float, format: str, overlay: bool) -> Detected:
-        self._download()
-        video = self._stage("video", fps=fps)
-        facts = self._stage("detect", config)
+    def write(self, out: Path, config: Any, fps: float, format: str, overlay: bool) -> Detected:
+        video = self.run("video", fps=fps)
+        facts = self.run("detect", config)
         summary = files.read_summary(self.place / "detect" / "detect.json")
         identity = stages.load("detect").tool(config)
         paths = {}
         for field, layout in summary.fields.items():
             keypoints = files.load(self.place / "detect", field, layout)
-            paths[field] = out / f"{self.video.stem}.{field}.{format}"
+            paths[field] = out / f"{self.media.stem}.{field}.{format}"
             with published(paths[field]) as temporary:
                 content = exchange.KeypointsFile(keypoints, fps, field, identity)
                 exchange.write(temporary, content, format)
-        shown = out / f"{self.video.stem}.overlay.mp4" if overlay else None
+        shown = out / f"{self.media.stem}.overlay.mp4" if overlay else None
         if shown is not None:
             self._draw(shown, summary.fields, fps)
         return Detected(
@@ -128,26 +121,8 @@ class _Work:
             overlay=shown,
         )
 
-    def _download(self) -> None:
-        folder = self.place / "download"
-        folder.mkdir()
-        found = scan(self.video)
-        if found.verdict != "good":
-            raise RecordingFailed(FailureClass(found.verdict), found.reason)
-        link(self.video, folder / f"media{self.video.suffix}")
-        found.write(folder)
-
-    def _stage(self, name: str, config: Any = None, **parameters: Any) -> dict[str, Any]:
-        """Runs a stage on what the stages before it made."""
-        stage, folder = stages.load(name), self.place / name
-        folder.mkdir()
-        inputs = {need: self.place / need for need in stage.NEEDS}
-        recording = Recording(self.video.stem, "")  # importers look for keypoints of that name
-        config = config or stage.Config(**parameters)
-        return stage.run(stages.Job(recording, config, inputs, folder))
-
     def _draw(self, target: Path, fields: Mapping[str, str], fps: float) -> None:
-        self._stage("audio", sample_rate=SOUND_RATE, fps=fps, allow_missing=True)
+        self.run("audio", sample_rate=SOUND_RATE, fps=fps, allow_missing=True)
         sound = self.place / "audio" / "audio.wav"
         found = [files.load(self.place / "detect", name, fields[name]) for name in sorted(fields)]
         video = self.place / "video" / "video.mp4"

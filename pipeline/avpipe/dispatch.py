@@ -1,9 +1,10 @@
 """Which task goes to which pool next.
 
 Tasks of later stages go first, so that recordings finish; those that failed in an earlier build go
-last. A pool gets one task per slot; while tasks are short and many, a few more that wait at the
-worker, so that it is not idle while the outcome of one and the order for the next are under way.
-An artifact is made once, even if two recordings with the same bytes ask for it.
+last. A worker gets one task at a time; while tasks are short and many, a bundle of them, and one
+more bundle that waits there: so the way to the worker and back is paid once for all of them, and no
+worker is idle meanwhile. An artifact is made once, even if two recordings with the same bytes ask
+for it.
 """
 
 import heapq
@@ -14,23 +15,30 @@ from dataclasses import dataclass, field
 from avpipe.stages import Pool
 from avpipe.walk import Task
 
-_WAITING = ((0.25, 3), (5.0, 1))
-"""Tasks shorter than so many seconds -> so many wait at each worker."""
+_BUNDLE_SECONDS = 0.5
+"""As much work travels together."""
+
+_WAITING_SECONDS = 5.0
+"""What waits behind a task that is longer than this would wait long."""
+
+_Ready = list[tuple[tuple[int, ...], int, Task]]
+"""A heap: urgency, ticket, task."""
 
 
 @dataclass
 class Queue:
     """Tasks that are ready, wait for their time, or are in flight."""
 
-    _ready: dict[Pool, list[tuple[tuple[int, ...], int, Task]]] = field(default_factory=dict)
+    unforeseeable: Callable[[Task], bool] = lambda _: False
+    """Tasks that travel alone: how long they take says nothing of the next one."""
+    _ready: dict[Pool, _Ready] = field(default_factory=dict)
     _later: list[tuple[float, int, Task]] = field(default_factory=list)
     _claims: dict[tuple[str, str], list[Task]] = field(default_factory=dict)
     """Artifact that a task of the queue makes -> further tasks that want it."""
     _in_flight: dict[Pool, int] = field(default_factory=dict)
-    _seconds: dict[Pool, float] = field(
-        default_factory=lambda: {"net": 1.0, "cpu": 1.0, "gpu": 10.0}
-    )
-    """How long tasks take of late."""
+    """Pool -> bundles."""
+    _seconds: dict[str, float] = field(default_factory=dict)
+    """Stage -> how long its tasks take of late."""
     _tickets: Iterator[int] = field(default_factory=itertools.count)
 
     def put(self, task: Task) -> None:
@@ -45,11 +53,11 @@ class Queue:
 
     def start(
         self, slots: Mapping[Pool, int], now: float, may_start: Callable[[Task], bool]
-    ) -> Iterator[tuple[Task, Pool]]:
-        """Takes tasks, and the pool each goes to, until the slots are full.
+    ) -> Iterator[tuple[list[Task], Pool]]:
+        """Takes bundles of tasks, and the pool each goes to, until the slots are full.
 
         Args:
-            slots: pool -> tasks at a time.
+            slots: pool -> workers.
             now: the time.
             may_start: asked for the first task of a pool; if not, the pool waits.
         """
@@ -57,35 +65,55 @@ class Queue:
             self._push(heapq.heappop(self._later)[2])
         for pool, ready in self._ready.items():
             place: Pool = pool if pool in slots else "cpu"
-            while ready and self._in_flight.get(place, 0) < self._room(place, slots, len(ready)):
+            size = slots.get(place, 0)
+            while ready and self._in_flight.get(place, 0) < self._room(size, ready):
                 if not may_start(ready[0][2]):
                     break
                 self._in_flight[place] = self._in_flight.get(place, 0) + 1
-                yield heapq.heappop(ready)[2], place
+                yield self._bundle(ready, len(ready) // (2 * size)), place
 
-    def _room(self, place: Pool, slots: Mapping[Pool, int], ready: int) -> int:
-        """Tasks that may be in flight; what waits behind a long task would wait long."""
-        size = slots.get(place, 0)
-        if place == "net" or ready <= size:
-            return size
-        waiting = next((n for limit, n in _WAITING if self._seconds[place] < limit), 0)
-        return size * (1 + waiting)
+    def _room(self, size: int, ready: _Ready) -> int:
+        """Bundles that may be in flight; the last tasks do not wait behind others."""
+        may_wait = len(ready) > size and self._expected(ready[0][2]) < _WAITING_SECONDS
+        return 2 * size if may_wait else size
 
-    def landed(self, task: Task, place: Pool, seconds: float) -> list[Task]:
-        """The task is no longer in flight; returns those that wanted the same artifact.
+    def _bundle(self, ready: _Ready, most: int) -> list[Task]:
+        """The first task, and those behind it that are as short."""
+        tasks = [heapq.heappop(ready)[2]]
+        seconds = self._expected(tasks[0])
+        while len(tasks) < most:
+            seconds += self._expected(ready[0][2])
+            if seconds > _BUNDLE_SECONDS:
+                break
+            tasks.append(heapq.heappop(ready)[2])
+        return tasks
+
+    def _expected(self, task: Task) -> float:
+        """Seconds that it will take; infinite if nobody can know."""
+        failed = task.step.failure is not None or task.node.name in task.walk.histories
+        if failed or self.unforeseeable(task):
+            return float("inf")
+        return self._seconds.get(task.node.name, float("inf"))
+
+    def freed(self, place: Pool) -> None:
+        """A bundle is no longer in flight; its tasks have `landed` after that."""
+        self._in_flight[place] -= 1
+
+    def landed(self, task: Task, seconds: float | None) -> list[Task]:
+        """The task is over; returns those that wanted the same artifact.
 
         Args:
             task: as `start` gave it.
-            place: its pool.
-            seconds: how long it was at work.
+            seconds: how long it was at work; None: it was not.
         """
-        self._in_flight[place] -= 1
-        self._seconds[place] += 0.1 * (seconds - self._seconds[place])
+        if seconds is not None:
+            before = self._seconds.setdefault(task.node.name, seconds)
+            self._seconds[task.node.name] += 0.1 * (seconds - before)
         return self._claims.pop(task.artifact)
 
     @property
     def in_flight(self) -> int:
-        """Tasks in flight."""
+        """Bundles in flight."""
         return sum(self._in_flight.values())
 
     def waiting(self) -> Iterator[Task]:

@@ -86,6 +86,8 @@ class Attempt:
     number: int
     """1 for the first try."""
     seconds: float
+    ended: float
+    """When it was over, in seconds since the epoch."""
     bytes: int
     worker: str
 
@@ -259,7 +261,7 @@ class Ledger:
                 attempt.seconds,
                 attempt.bytes,
                 attempt.worker,
-                time.time(),
+                attempt.ended,
             ),
         )
 

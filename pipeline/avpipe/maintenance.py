@@ -1,8 +1,10 @@
 """Keeping a dataset's folder in order: verify, repair, gc.
 
-`verify` recomputes every digest of artifacts and shards. `repair` removes what is damaged, so that
+`verify` recomputes every digest of artifacts and shards, and what holds between the artifacts of a
+recording (`avpipe.sync`). `repair` removes what is damaged, so that
 the next build makes it again, and makes the ledger agree with what is there. `gc` removes what no
-recording refers to any more (the outputs of older detectors and parameters).
+recording refers to any more (the outputs of older detectors and parameters), and what had arrived
+of downloads that nothing goes on with.
 """
 
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from avpipe import packing
+from avpipe import packing, sync
 from avpipe.errors import AvpipeError, DatasetError
 from avpipe.ledger import FILE, Ledger
 from avpipe.lock import exclusive
@@ -44,15 +46,31 @@ def verify(out: Path) -> Verified:
 
     shards = verify_shards(out)
     problems, checked, store = list(shards.problems), shards.checked, Store(out / "work")
+    damaged = set()
     for stage, key in store.artifacts():
         checked += 1
         path = store.path(stage, key).relative_to(out).as_posix()
-        problems += [{"path": path, "problem": text} for text in store.problems(stage, key)]
+        found = store.problems(stage, key)
+        problems += [{"path": path, "problem": text} for text in found]
+        if found:
+            damaged.add((stage, key))
     if (out / FILE).exists():
         checked += 1
-        found = _ledger_problems(out / FILE, store), _ledger_differences(out / FILE, store)
-        problems += [{"path": FILE, "problem": text} for text in chain(*found)]
+        problems += [
+            {"path": path, "problem": text}
+            for path, text in sync.problems(store, _artifacts_of(out / FILE), damaged)
+        ]
+        of_ledger = _ledger_problems(out / FILE, store), _ledger_differences(out / FILE, store)
+        problems += [{"path": FILE, "problem": text} for text in chain(*of_ledger)]
     return Verified(checked, tuple(problems))
+
+
+def _artifacts_of(path: Path) -> dict[str, dict[str, str]]:
+    """Recording -> stage -> key, as a ledger has it; empty if it cannot be read."""
+    with suppress(DatasetError), Ledger(path) as ledger:
+        current = ledger.current().items()
+        return {name: {s: key for s, (key, _) in steps.items()} for name, steps in current}
+    return {}
 
 
 def _ledger_problems(path: Path, store: Store) -> Iterator[str]:
@@ -139,6 +157,7 @@ class Collected:
     """What `gc` removed, or would remove."""
 
     artifacts: tuple[str, ...]
+    """Folders of artifacts, and of parts of downloads, below the dataset's."""
     bytes: int
 
 
@@ -147,7 +166,8 @@ def collect(out: Path, *, downloads: bool = False, dry_run: bool = False) -> Col
 
     Args:
         out: the dataset's folder.
-        downloads: also downloads; without it they always stay.
+        downloads: also downloads, and parts of them; without it they stay, but for parts of what is
+            there by now or has failed for good.
         dry_run: only say what would go.
     """
     with exclusive(out), Ledger(out / FILE, write=True) as ledger:
@@ -161,11 +181,15 @@ def collect(out: Path, *, downloads: bool = False, dry_run: bool = False) -> Col
             for item in store.artifacts()
             if item not in used and (downloads or item[0] != "download")
         ]
-        size = sum(file.stat().st_size for item in unused for file in store.path(*item).iterdir())
+        over = store.keys("download") | {f.key for f in ledger.failures() if f.permanent}
+        parts = {key: at for key, at in store.partials() if downloads or key in over}
+        folders = [*(store.path(*item) for item in unused), *parts.values()]
+        size = sum(file.stat().st_size for folder in folders for file in folder.iterdir())
         if not dry_run:
             store.sweep()
             for item in unused:
                 store.remove(*item)
+            for key in parts:
+                store.drop_partial(key)
             ledger.forget_artifacts(unused)
-        names = tuple(store.path(*item).relative_to(out).as_posix() for item in unused)
-        return Collected(names, size)
+        return Collected(tuple(at.relative_to(out).as_posix() for at in folders), size)

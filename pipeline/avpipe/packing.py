@@ -23,7 +23,7 @@ from avpipe.store import Store, canonical, sha256_text
 from avpipe.types import Recording, Segment
 from avpipe.walk import Complete
 
-MEDIA = ("frames", "faces", "mouths", "stems")
+MEDIA = ("frames", "faces", "mouths", "stems", "player_frames", "player_skeletons")
 """Fields whose artifact is `<field>.json` and what it says is there."""
 
 
@@ -48,7 +48,7 @@ class Summary:
     detector: Mapping[str, Any]
     """Identity of what found the keypoints."""
     media: Mapping[str, Mapping[str, Any]]
-    """Field of images or stems that it has -> what its artifact says of itself."""
+    """Field of images, stems or players that it has -> what its artifact says of itself."""
     stale: tuple[str, ...] = ()
     """Stages that were frozen: their artifacts are not what the line would have made."""
 
@@ -72,7 +72,9 @@ class Summary:
 
 def detector(ledger: Ledger, keys: Mapping[str, str]) -> Mapping[str, Any]:
     """Identity of the detector whose keypoints a recording has; empty without keypoints."""
-    identity = ledger.identity("detect", keys["detect"]) if "detect" in keys else None
+    # what finds the skeletons of players is the same detector
+    stage = next((name for name in ("detect", "player_detect") if name in keys), None)
+    identity = ledger.identity(stage, keys[stage]) if stage else None
     tool: Mapping[str, Any] = identity["tool"] if identity else {}
     return tool
 
@@ -169,7 +171,11 @@ def dataset_facts(
     manifest: Manifest, fields: Sequence[str], summaries: Iterable[Summary]
 ) -> DatasetFacts:
     """What the shards say of the dataset as a whole."""
-    topologies = {name: t for s in summaries for name, t in s.topologies.items()}
+    topologies: dict[str, str] = {}
+    for summary in summaries:
+        of_media = summary.media.items()
+        topologies |= summary.topologies
+        topologies |= {name: m["topology"] for name, m in of_media if "topology" in m}
     return DatasetFacts(
         name=manifest.name,
         title=manifest.title,

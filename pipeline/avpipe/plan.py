@@ -7,11 +7,12 @@ what must run, outputs are not known yet: those steps *may* run.
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, cast
 
 from avpipe.dag import Node
+from avpipe.errors import RecordingFailed
 from avpipe.ledger import Failure, Ledger
 from avpipe.store import Artifact, Store
 from avpipe.types import Recording
@@ -110,6 +111,7 @@ class Planner:
         self._current = ledger.current() if ledger else {}
         failures = ledger.failures() if ledger else []
         self._failures = {(f.recording, f.stage): f for f in failures}
+        self._failed_media = {(f.key, f.source): f for f in failures if f.source}
 
     def steps(self, recording: Recording) -> dict[str, Step]:
         """What happens to a recording at every stage, as far as it can be known now."""
@@ -162,8 +164,29 @@ class Planner:
             known = self._current.get(recording.id, {}).get(node.name)
             if known is not None and known[0] in self._published[node.name]:
                 digest = self._digest(recording, node, known[0])
-                return Step(Status.REUSE, known[0], digest, stale=True)
-        return step
+                step = Step(Status.REUSE, known[0], digest, stale=True)
+        return self._refusal(recording, node, step) or step
+
+    def _refusal(self, recording: Recording, node: Node, step: Step) -> Step | None:
+        """The failure that a finished step is by now, if its output may not be used any more."""
+        if node.admission is None or step.status is not Status.REUSE or step.key is None:
+            return None
+        facts = self._ledger.facts(node.name, step.key) if self._ledger else {}
+        try:
+            node.admission(recording, facts or self.store.provenance(node.name, step.key)["facts"])
+        except RecordingFailed as error:
+            failure = Failure(
+                recording.id,
+                node.name,
+                step.key,
+                self.source(node, recording),
+                error.failure.value,
+                str(error),
+                error.permanent,
+                attempts=0,
+            )
+            return Step(Status.FAILED, step.key, failure=failure)
+        return None
 
     def _fresh(
         self, recording: Recording, node: Node, before: Mapping[str, Step], failed: Step | None
@@ -180,16 +203,24 @@ class Planner:
             return Step(Status.REUSE, key, self._digest(recording, node, key))
         if failed is not None and failed.key == key:
             return failed
-        failure = self._failures.get((recording.id, node.name))
-        if (
-            failure is not None
-            and failure.key == key
-            and failure.source == self.source(node, recording)
-        ):
+        failure = self._failure(recording, node, key)
+        if failure is not None:
             if failure.permanent and not self._retry_failed:
                 return Step(Status.FAILED, key, failure=failure)
             return Step(Status.RUN, key, reason="retry", failure=failure)
         return Step(Status.RUN, key, reason=self._reason(recording, node, key))
+
+    def _failure(self, recording: Recording, node: Node, key: str) -> Failure | None:
+        """The failure that stands in the way of an artifact: also that of another recording, if
+        it was to come from the very same address."""
+        source = self.source(node, recording)
+        own = self._failures.get((recording.id, node.name))
+        if own is not None and (own.key, own.source) == (key, source):
+            return own
+        if source is None or "://" not in source:
+            return None
+        other = self._failed_media.get((key, source))
+        return other and replace(other, recording=recording.id)
 
     def _key(self, recording: Recording, node: Node, digests: Mapping[str, str]) -> str:
         key = node.key(recording, self._dataset, digests)
@@ -223,7 +254,8 @@ class Planner:
     def adopt(self, recording: Recording, node: Node, step: Step) -> None:
         """Tells the ledger of a reused artifact that it does not have for this recording yet."""
         current = self._current.setdefault(recording.id, {})
-        if step.key is None or current.get(node.name) == (step.key, step.digest):
+        known = current.get(node.name) == (step.key, step.digest)
+        if step.key is None or (known and (recording.id, node.name) not in self._failures):
             return
         current[node.name] = step.key, step.digest
         if self._ledger is not None:

@@ -114,7 +114,7 @@ class Run:
         self._observer, self._stop = observer, stop
         self._offline, self._drain_seconds = offline, drain_seconds
         self._gate = Gate(profile.pace)
-        self._queue: Queue = Queue()
+        self._queue = Queue(self._remote)
         self._fatal: str | None = None
         self._missed: set[Pool] = set()
         self.result = Result({node.name: StageCount() for node in planner.nodes})
@@ -167,14 +167,16 @@ class Run:
                 drain_until = min(drain_until, time.monotonic() + self._drain_seconds)
             else:
                 now = time.monotonic()
-                for task, place in self._queue.start(pools.slots, now, self._may_start):
-                    pools.submit(place, self._order(task), (task, place))
+                for tasks, place in self._queue.start(pools.slots, now, self._may_start):
+                    pools.submit(place, [self._order(task) for task in tasks], (tasks, place))
             try:
-                (task, place), outcome = pools.results.get(timeout=_TICK_SECONDS)
+                (tasks, place), outcomes = pools.results.get(timeout=_TICK_SECONDS)
             except queue.Empty:
                 pass
             else:
-                self._receive(task, place, outcome)
+                self._queue.freed(place)
+                for task, outcome in zip(tasks, outcomes, strict=True):
+                    self._receive(task, outcome)
             if time.monotonic() - cared > _HOUSEKEEPING_SECONDS:
                 self._ledger.commit()
                 pools.refresh()
@@ -235,6 +237,8 @@ class Run:
                 self._tell(walk, node, Status.REUSE)
             elif step.status is Status.FAILED and node.name not in failed:
                 assert step.failure is not None
+                if not step.failure.attempts:  # refused for what is known of it
+                    self._ledger.failed(step.failure)
                 self._note_failure(walk, node, step.failure)
             elif step.status is Status.RUN and (node.name, step.key) not in walk.ordered:
                 task = Task(walk, node, step, depth)
@@ -243,13 +247,14 @@ class Run:
                     self.result.stages[node.name].reasons[step.reason or "new"] += 1
                     self._queue.put(task)
 
-    def _receive(self, task: Task, place: Pool, outcome: Outcome) -> None:
-        others = self._queue.landed(task, place, outcome.seconds)
+    def _receive(self, task: Task, outcome: Outcome) -> None:
+        others = self._queue.landed(task, None if outcome.undone else outcome.seconds)
         task.walk.ordered.discard(task.artifact)
+        failure = None
         if outcome.artifact is not None:
             self._succeed(task, outcome)
         elif outcome.failure is not None:
-            self._fail(task, outcome, outcome.failure)
+            failure = self._fail(task, outcome, outcome.failure)
         elif outcome.undone:
             task.walk.ordered.add(task.artifact)
             self._queue.put(task)
@@ -257,7 +262,10 @@ class Run:
             self._end(outcome)
         for other in others:
             other.walk.ordered.discard(other.artifact)
-            self._advance(other.walk)
+            if failure is not None and self._same_address(task, other):
+                self._stand(other, replace(failure, recording=other.walk.recording.id))
+            else:
+                self._advance(other.walk)
 
     def _end(self, outcome: Outcome) -> None:
         """The order could not be tried, and so will no other."""
@@ -282,7 +290,8 @@ class Run:
         self._tell(walk, node, Status.RUN)
         self._advance(walk)
 
-    def _fail(self, task: Task, outcome: Outcome, kind: FailureClass) -> None:
+    def _fail(self, task: Task, outcome: Outcome, kind: FailureClass) -> Failure | None:
+        """Tries again where that can help; else the failure that stands."""
         walk, node, before = task.walk, task.node, task.step.failure
         if self._remote(task):
             self._gate.failed(kind, outcome.message, outcome.retry_after_seconds, time.monotonic())
@@ -302,6 +311,7 @@ class Run:
             history.deaths,
         )
         self._ledger.log(self._attempt(task, outcome, 0), failure)
+        stands = None
         if outcome.damaged:
             self._discard(walk, outcome.damaged)
         elif verdict.again_after_seconds is not None and not (
@@ -310,13 +320,26 @@ class Run:
             walk.ordered.add(task.artifact)
             self._queue.put_later(task, time.monotonic() + verdict.again_after_seconds)
         else:
-            self._ledger.failed(failure)
-            walk.steps[node.name] = Step(Status.FAILED, failure.key, failure=failure)
-            self._note_failure(walk, node, failure)
+            stands = failure
+            if failure.permanent:
+                self._planner.store.drop_partial(failure.key)
+            self._stand(task, failure)
         if kind is FailureClass.DISK:
             self._disk_full(task, outcome)
         if self._gate.broken is not None and self.result.stopped is None:
             self.result.stopped = f"downloads ended, {self._gate.broken}"
+        return stands
+
+    def _stand(self, task: Task, failure: Failure) -> None:
+        """A recording is not brought further in this build."""
+        self._ledger.failed(failure)
+        task.walk.steps[task.node.name] = Step(Status.FAILED, failure.key, failure=failure)
+        self._note_failure(task.walk, task.node, failure)
+
+    def _same_address(self, task: Task, other: Task) -> bool:
+        """Whether two recordings are cut from one remote video, which is asked for once."""
+        first, second = (self._locators[t.walk.recording.id] for t in (task, other))
+        return self._remote(task) and first == second
 
     def _discard(self, walk: Walk, stages: Sequence[str]) -> None:
         """Removes artifacts that are not what was published; they are made again."""
@@ -355,6 +378,7 @@ class Run:
             task.artifact[1],
             task.walk.histories[task.node.name].tries,
             outcome.seconds,
+            outcome.ended,
             size,
             outcome.worker,
         )

@@ -28,6 +28,8 @@ class Built:
     """Half-open frames."""
     size: tuple[int, int] | None = None
     """Width and height of its video in pixels; None if it has none, or it is not kept."""
+    no_players: str | None = None
+    """Why an ensemble has no views of its players; None if it has, or none were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class Statistics:
     """Column of the list -> a line per value of it."""
     missing: Mapping[str, int] = field(default_factory=dict)
     """Why listed recordings were not built -> how many."""
+    no_players: Mapping[str, str] = field(default_factory=dict)
+    """Ensemble that was built without views of its players -> why."""
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -112,6 +116,11 @@ def statistics(
         total=Line("total", total, published.get("total", {})),
         by=by,
         missing=dict(sorted(reasons.items())),
+        no_players={
+            r.id: why
+            for r in manifest.recordings
+            if r.id in built and (why := built[r.id].no_players)
+        },
     )
 
 
@@ -162,6 +171,7 @@ def read_built(out: Path) -> tuple[dict[str, Built], dict[str, str]]:
                 frames=summary["frames"],
                 segments=tuple((start, stop) for start, stop in summary["segments"]),
                 size=_size(store, summary["keys"].get("video")),
+                no_players=_no_players(ledger, summary["keys"].get("players")),
             )
             for name, summary in ledger.complete().items()
         }
@@ -174,6 +184,11 @@ def _size(store: Store, key: str | None) -> tuple[int, int] | None:
         return None
     video = json.loads(path.read_text())
     return (video["width"], video["height"]) if video["present"] else None
+
+
+def _no_players(ledger: Ledger, key: str | None) -> str | None:
+    why: str | None = ledger.facts("players", key)["reason"] if key else None
+    return why
 
 
 def _table(column: str, lines: Sequence[Line]) -> tuple[list[str], list[list[Any]]]:

@@ -22,6 +22,8 @@ from typing import Any
 from avpipe.errors import AvpipeError
 
 PROVENANCE = "provenance.json"
+PARTIAL = "partial"
+"""Folder in the store's root for what has arrived of downloads."""
 _RELEASED = "released"
 """File in the store's root once something was released."""
 
@@ -84,7 +86,8 @@ class Store:
     def artifacts(self) -> Iterator[tuple[str, str]]:
         """(stage, key) of everything published."""
         if self.root.is_dir():
-            for stage in sorted(p.name for p in self.root.iterdir() if p.name != "tmp"):
+            folders = {p.name for p in self.root.iterdir()} - {"tmp", PARTIAL}
+            for stage in sorted(folders):
                 for key in sorted(self.keys(stage)):
                     yield stage, key
 
@@ -97,6 +100,19 @@ class Store:
     def sweep(self) -> None:
         """Removes temporary folders that a killed build left. Only for who holds the build lock."""
         shutil.rmtree(self.root / "tmp", ignore_errors=True)
+
+    def partial(self, key: str) -> Path:
+        """Where an artifact may keep what it has of its data between attempts to make it."""
+        return self.root / PARTIAL / key
+
+    def partials(self) -> list[tuple[str, Path]]:
+        """(key, folder) of all that is kept so."""
+        folder = self.root / PARTIAL
+        return [(p.name, p) for p in sorted(folder.iterdir())] if folder.is_dir() else []
+
+    def drop_partial(self, key: str) -> None:
+        """Deletes what is kept so of an artifact, if there is something."""
+        shutil.rmtree(self.partial(key), ignore_errors=True)
 
     def publish(
         self,

@@ -196,6 +196,42 @@ class Stems:
 
 
 @dataclass(frozen=True, eq=False)
+class Players:
+    """What is seen of each player of an ensemble, from left to right: the order of its parts."""
+
+    names: tuple[str, ...]
+    """(P,) what each one plays; an instrument may be named several times."""
+    views: tuple[Any, ...]
+    """(P,) `Keypoints`, in px of the ensemble's video, or `avpipe.images.Images`."""
+    squares: tuple[tuple[int, int, int], ...]
+    """(P,) left, top and side of the part of the video that shows each one, px."""
+
+    def __post_init__(self) -> None:
+        if not len(self.names) == len(self.views) == len(self.squares):
+            raise AvpipeError(
+                f"{len(self.names)} names, {len(self.views)} views and {len(self.squares)} squares"
+                " of players: there must be one of each for every player"
+            )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return f"Players({', '.join(self.names)})"
+
+    def __getitem__(self, player: int) -> Any:
+        """What is seen of a player."""
+        return self.views[player]
+
+    def of(self, name: str) -> tuple[Any, ...]:
+        """What is seen of those who play an instrument: the performers of one source."""
+        if name not in self.names:
+            raise AvpipeError(f"nobody plays {name!r}; there are {', '.join(self.names)}")
+        both = zip(self.names, self.views, strict=True)
+        return tuple(view for plays, view in both if plays == name)
+
+
+@dataclass(frozen=True, eq=False)
 class Clip:
     """A segment with its data."""
 
@@ -212,7 +248,8 @@ class Clip:
     """T frames, interpolated; None if the dataset holds none."""
     fields: Mapping[str, Any] = field(default_factory=dict)
     """Further fields by name: `frames`, `faces` and `mouths` are `avpipe.images.Images`, `stems`
-    are `Stems`, `face_landmarks` are `Keypoints`."""
+    are `Stems`, `face_landmarks` are `Keypoints`, `player_frames` and `player_skeletons` are
+    `Players`."""
 
     def __post_init__(self) -> None:
         from avpipe.timegrid import sample_count

@@ -56,6 +56,8 @@ class Outcome:
     retry_after_seconds: float | None = None
     """How long the server asked to be left alone."""
     seconds: float = 0.0
+    ended: float = 0.0
+    """When it was over, in seconds since the epoch, by its worker's clock."""
     worker: str = ""
 
 
@@ -78,7 +80,8 @@ def _attempt(order: Order, store: Store, folder: Path) -> Outcome:
     inputs = {stage: store.path(stage, key) for stage, key in order.artifacts.items()}
     started = time.perf_counter()
     try:
-        job = stages.Job(order.recording, order.config, inputs, folder)
+        partial = store.partial(order.key)
+        job = stages.Job(order.recording, order.config, inputs, folder, partial)
         facts = stages.load(order.stage).run(job)
     except RecordingFailed as error:
         return Outcome(
@@ -93,7 +96,9 @@ def _attempt(order: Order, store: Store, folder: Path) -> Outcome:
     seconds = round(time.perf_counter() - started, 3)
     facts = {**facts, "recording": order.recording.id, "seconds": seconds}
     document = {"inputs": dict(order.inputs), **order.identity}
-    return Outcome(store.publish(folder, order.stage, order.key, document, facts), facts)
+    artifact = store.publish(folder, order.stage, order.key, document, facts)
+    store.drop_partial(order.key)
+    return Outcome(artifact, facts)
 
 
 def damaged(order: Order) -> tuple[str, ...]:

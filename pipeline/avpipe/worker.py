@@ -4,6 +4,8 @@ Imported by workers and by `avpipe.cluster` only, since it needs `distributed`.
 """
 
 import signal
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -30,20 +32,32 @@ class LocalWorker(WorkerPlugin):
         _child(worker).kill()
 
 
-def perform(order: Order, marker: Path) -> Outcome:
-    """Runs an order in this worker's child process.
+_LONGEST_SECONDS = 5.0
+"""After these a bundle begins no further order: what did take long holds up no more of them."""
+
+
+def perform(orders: Sequence[Order], marker: Path) -> list[Outcome]:
+    """Runs orders one after the other in this worker's child process.
 
     Args:
-        order: what to do.
-        marker: a file that is there while it is being done. A worker may hold another order that
-            waits its turn: when it dies, the marker tells which one was at work.
+        orders: what to do.
+        marker: a file that is there meanwhile and has a byte for every order begun. When the worker
+            dies, it tells which order was at work and which ones only waited.
     """
-    worker = get_worker()
+    worker, started = get_worker(), time.monotonic()
+    name, child = str(worker.name), _child(worker)
+    outcomes: list[Outcome] = []
     marker.parent.mkdir(parents=True, exist_ok=True)
-    marker.touch()
-    outcome = _child(worker).perform(order)
+    with marker.open("wb", buffering=0) as begun:
+        for order in orders:
+            if outcomes and time.monotonic() - started > _LONGEST_SECONDS:
+                outcomes.append(Outcome(undone=True))
+                continue
+            begun.write(b".")
+            outcome = child.perform(order)
+            outcomes.append(replace(outcome, worker=name, ended=time.time()))
     marker.unlink(missing_ok=True)
-    return replace(outcome, worker=str(worker.name))
+    return outcomes
 
 
 def _child(worker: Any) -> Child:

@@ -1,12 +1,14 @@
 """What the demux scan says of every kind of file."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from avpipe.errors import RecordingFailed
 from avpipe.limits import MediaLimits
-from avpipe.media import Scan, scan
+from avpipe.media import Scan, ffmpeg, scan
+from avpipe.media.ending import cut_short
 from avpipe.media.facts import AudioStream, VideoStream
 
 RESOURCES = Path(__file__).parents[1] / "resources"
@@ -154,12 +156,60 @@ def test_a_playlist_that_calls_itself_a_video_is_not_followed(tmp_path: Path, te
     assert scan(playlist).verdict == "unreadable"
 
 
+@pytest.fixture(scope="module")
+def containers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of a violinist in containers that are not in `odd/`, too."""
+    folder = tmp_path_factory.mktemp("containers")
+    for name in ("clip.webm", "clip.avi", "clip.flv", "clip.3gp", "clip.ts", "clip.wmv"):
+        (folder / name).write_bytes((ODD / name).read_bytes())
+    for name, codecs in {
+        "clip.mpg": "-vf scale=160:136 -c:v mpeg2video -c:a mp2",
+        "clip.m2ts": "-vf scale=160:136 -c:v mpeg2video -c:a mp2",
+        "clip.ogv": "-vf scale=160:136 -c:v libtheora -c:a libvorbis",
+        "clip.opus": "-vn -c:a libopus",
+        "clip.wma": "-vn -c:a wmav2",
+        "clip.caf": "-vn",
+        "clip.aiff": "-vn",
+        "clip.wav": "-vn",
+        "clip.flac": "-vn",
+    }.items():
+        command = [ffmpeg.executable(), "-v", "error", "-i", RESOURCES / "urmp_09_vn_crop.mp4"]
+        subprocess.run([*command, "-t", "2", *codecs.split(), folder / name], check=True)
+    return folder
+
+
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.85])
-def test_a_file_cut_anywhere_is_never_good(tmp_path: Path, share: float) -> None:
-    for name in ("clip.webm", "clip.avi", "clip.flv", "clip.3gp"):
-        data = (ODD / name).read_bytes()
-        (tmp_path / name).write_bytes(data[: int(len(data) * share)])
-        assert scan(tmp_path / name).verdict in ("truncated", "unreadable"), name
+def test_a_file_cut_anywhere_is_never_good(containers: Path, tmp_path: Path, share: float) -> None:
+    for path in containers.iterdir():
+        data = path.read_bytes()
+        assert scan(path).verdict == "good", path.name
+        (tmp_path / path.name).write_bytes(data[: int(len(data) * share) | 1])
+        assert scan(tmp_path / path.name).verdict in ("truncated", "unreadable"), path.name
+
+
+@pytest.mark.parametrize(("name", "packet"), [("clip.ts", 188), ("clip.m2ts", 192)])
+def test_a_transport_stream_cut_between_packets_shows_it_in_its_sound(
+    containers: Path, tmp_path: Path, name: str, packet: int
+) -> None:
+    data = (containers / name).read_bytes()
+    count = len(data) // packet
+    told = 0
+    for packets in range(count // 2, count):
+        (tmp_path / name).write_bytes(data[: packets * packet])
+        told += "sound is not whole" in cut_short(tmp_path / name, {"mpegts"})
+    assert told > count / 2 / 5  # as much as is sound
+
+
+def test_sizes_that_were_not_known_when_a_header_was_written_say_nothing(
+    containers: Path, tmp_path: Path
+) -> None:
+    wmv, avi = ((containers / f"clip.{name}").read_bytes() for name in ("wmv", "avi"))
+    flags = wmv.index(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")) + 88
+    (tmp_path / "live.wmv").write_bytes(wmv[:flags] + b"\1" + wmv[flags + 1 : len(wmv) // 2])
+    assert cut_short(tmp_path / "live.wmv", {"asf"}) == ""
+    for size in (bytes(4), b"\xff" * 4):
+        (tmp_path / "live.avi").write_bytes(avi[:4] + size + avi[8:-100])
+        assert cut_short(tmp_path / "live.avi", {"avi"}) == ""
 
 
 def test_less_than_a_frame_is_unreadable() -> None:

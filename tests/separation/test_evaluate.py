@@ -10,7 +10,7 @@ import soundfile
 
 from avpipe import open_dataset
 from avpipe.errors import UsageError
-from avpipe.separation import data, mixing, scores, testsets
+from avpipe.separation import data, mixing, mixture_lists, scores, testsets
 from avpipe.separation.evaluate import evaluate
 from avpipe.separation.mixing import Mixing
 from avpipe.separation.scores import Row
@@ -120,10 +120,37 @@ def test_a_published_list_gives_the_same_mixtures_again(notes: Path, tmp_path: P
     assert str(again.rows) == str(first.rows)  # nan is not equal to itself
     bank = data.load(open_dataset(notes), "test", (), RATE, 65_535)
     drawn = mixing.draw(bank, how, 3, 0, 0)
-    read = testsets.read_list(bank, listed)
+    read, missing = mixture_lists.read_list(bank, listed)
+    assert missing == 0
     np.testing.assert_array_equal(read.first_samples, drawn.first_samples)
     sounding = drawn.segments >= 0
     np.testing.assert_array_equal(read.gains[sounding], drawn.gains[sounding])
+
+
+def test_the_table_has_a_column_an_instrument_and_a_number_of_sources(
+    notes: Path, tmp_path: Path
+) -> None:
+    how = Mixing(fewest=2, most=3, combine="sum")
+    report = evaluate(["mixture", "oracle"], notes, mixing=how, mixtures=6)
+    lines = report.table.splitlines()
+    assert "| SDR | bassoon | flute | tuba |" in lines
+    assert "| SDR | 2 sources | 3 sources |" in lines
+    duets = report.summaries["oracle"]["by_sources"]["2"]["sdr"]
+    cell = f"{duets['mean']:.2f} ± {duets['std']:.2f} ({duets['median']:.2f})"
+    assert any(line.startswith("| oracle |") and cell in line for line in lines)
+    gain = report.differences["oracle - mixture"]["sdr"]
+    assert f"- oracle - mixture: SDR {gain['mean']:+.2f} dB, 95 % interval" in report.table
+
+
+def test_the_protocol_of_the_thesis_counts_the_segments_that_it_drops(tmp_path: Path) -> None:
+    violin, cello = tone(600, 4), tone(170, 4)
+    cello[: 2 * RATE] = 0
+    urmp(tmp_path, "01_Duet_vn_vc", [violin, cello])
+    report = evaluate(["oracle"], tmp_path, segment_samples=RATE)
+    assert report.mixtures == 4
+    assert report.dropped["oracle"] == {"a source is silent": 2}
+    assert report.summaries["oracle"]["all"]["sdr"]["count"] == 4
+    assert "- oracle: 2 of 4 mixtures without SDR, SIR and SAR: a source is silent" in report.table
 
 
 def test_scores_say_what_is_silent_and_why_sdr_is_missing() -> None:

@@ -10,15 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avpipe.errors import UsageError
-from avpipe.separation import runs, separate, windows
+from avpipe.separation import separate, windows
 from avpipe.separation.interface import Context, Trainable
-from avpipe.separation.recipes import recipe
 from avpipe.separation.sound import read_mono, resample
 from avpipe.separation.spectrogram import FrontEnd
 from avpipe.separation.wiener import wiener
 from sound_dataset import RATE
-
-CLASSES = ("flute", "tuba", "viola")
+from untrained_run import CLASSES, make_run
 
 
 class Echo(Trainable):
@@ -95,16 +93,7 @@ def test_the_wiener_filter_parts_tones_and_shares_equally_what_nobody_claims() -
 
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run whose network never learnt anything, which separates all the same."""
-    folder = tmp_path_factory.mktemp("run")
-    options = {"classes": CLASSES, "channels": (4, 4, 4), "mask": "ratio", "frequency": "log"}
-    facts = runs.Run(
-        "unet", options, CLASSES, runs.recipe_facts(recipe("short")), "short", "none", 0
-    )
-    facts.write(folder)
-    state = {f"{runs.PREFIX}{k}": v for k, v in runs.make(facts).state_dict().items()}
-    runs.save_checkpoint(folder / "checkpoints" / "last.ckpt", {"state_dict": state})
-    return folder
+    return make_run(tmp_path_factory.mktemp("run"))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from avpipe import separation
-from avpipe.errors import AvpipeError, UsageError
+from avpipe.errors import AvpipeError, ToolMissing, UsageError
 from avpipe.separation import journal, recipes, runs, separators
 from avpipe.separation.train import Config, Result, train
 from sound_dataset import RATE, pack_sound
@@ -165,6 +165,52 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(
     torch.testing.assert_close(batch["sources"].sum(1), batch["mixture"])
 
 
+def test_a_training_that_does_not_improve_ends(notes: Path, tmp_path: Path) -> None:
+    still = {**STEPS, "steps": 9, "validate_steps": 1, "stop_steps": 2, "minimum_change": 100.0}
+    result = train(config(notes, tmp_path / "run", changes=still))
+    assert (result.steps, result.stopped) == (3, "no improvement")
+
+
+def test_tensorboard_shows_what_the_table_holds(six_steps: Result) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    shown = EventAccumulator(str(six_steps.run / "tensorboard")).Reload()
+    rows = journal.read_rows(six_steps.run / "metrics.csv")
+    for name in ("train_loss", "validation_loss", "validation_si_sdr"):
+        scalars = [(event.step, event.value) for event in shown.Scalars(name)]
+        assert scalars == [(row["step"], pytest.approx(row[name], rel=1e-5)) for row in rows]
+
+
+def test_mixed_precision_keeps_the_loss_and_the_weights_whole(
+    notes: Path, tmp_path: Path, six_steps: Result
+) -> None:
+    mixed = train(config(notes, tmp_path / "run", precision="bf16-mixed"))
+    assert mixed.train_loss != six_steps.train_loss
+    assert mixed.train_loss == pytest.approx(six_steps.train_loss, rel=0.02)
+    assert mixed.validation_loss == pytest.approx(six_steps.validation_loss, rel=0.05)
+    assert {t.dtype for t in weights(mixed.run).values() if t.is_floating_point()} == {
+        torch.float32
+    }
+
+
+@pytest.mark.slow
+def test_a_compiled_network_learns_the_same(notes: Path, tmp_path: Path) -> None:
+    same = {"options": {**TINY, "dropout": 0.0}, "changes": {**STEPS, "steps": 3}}
+    plain = train(config(notes, tmp_path / "plain", **same))
+    compiled = train(config(notes, tmp_path / "compiled", compile=True, **same))
+    assert compiled.train_loss == pytest.approx(plain.train_loss, rel=1e-4)
+    assert weights(compiled.run).keys() == weights(plain.run).keys()
+
+
+def test_without_a_compiler_compiling_is_one_clear_line(
+    notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", str(tmp_path / "none"))
+    with pytest.raises(ToolMissing, match=r"torch\.compile needs a C"):
+        train(config(notes, tmp_path / "run", compile=True))
+    assert not (tmp_path / "run").exists()
+
+
 def test_weights_of_a_run_are_a_start(notes: Path, tmp_path: Path, six_steps: Result) -> None:
     frozen = {**STEPS, "steps": 1, "validate_steps": 1, "rate": 0.5, "rates": {"unet": 1e-12}}
     train(config(notes, tmp_path / "run", changes=frozen, weights=six_steps.run))
@@ -200,11 +246,15 @@ def test_the_datasets_categories_become_classes_the_separator_does_not_know(
         ({"options": {"depth": 3}}, r"separator unet: unknown parameter 'depth'"),
         (
             {"recipe": "sop-music", "options": {}},
-            r"holds no frames: build it with --fields frames",
+            r"holds no frames: build it with --fields audio,frames",
         ),
         ({"separator": "oracle", "options": {}}, r"unknown parameter|nothing to train"),
         ({"changes": {"most": 4}}, r"mixtures of 4 different categories need as many"),
         ({"device": "cuda", "devices": 64}, r"64 GPUs were asked for, this machine has \d+"),
+        (
+            {"changes": {**STEPS, "batch": 3}, "devices": 2},
+            r"batches of 3 cannot be shared by 2 devices",
+        ),
         ({"resume": True}, r"is not a training: it has no run.json"),
     ],
 )

@@ -85,8 +85,14 @@ def test_missing_truncated_and_extra_files_are_named(out):
         ("audio", lambda g: g["segments"].write_direct(g["segments"][()] + 1), "not those of"),
         ("audio", lambda g: g["segments"].write_direct(g["segments"][()] * 2), "segments need"),
         ("skeleton", lambda g: g.pop("filled"), "holds no filled"),
+        ("skeleton", lambda g: g.attrs.modify("frames", 500), "has 500 frames in all, .* says"),
+        (
+            "audio",
+            lambda g: g.file.attrs.modify("sample_rate", 8000),
+            "sample_rate is 8000, .* 11025",
+        ),
     ],
-    ids=["nan", "confidence", "order", "range", "index", "length", "column"],
+    ids=["nan", "confidence", "order", "range", "index", "length", "column", "whole", "rate"],
 )
 def test_wrong_values_are_found_even_if_the_digests_agree(out, name, tamper, expected):
     with h5py.File(out / f"shards/{name}-00000.h5", "r+") as file:

@@ -13,7 +13,7 @@ from avpipe.config import key_parameters
 from avpipe.errors import RecordingFailed, UsageError
 from avpipe.fetch import licences
 from avpipe.limits import MediaLimits
-from avpipe.media import Scan
+from avpipe.media import Scan, scan
 from avpipe.media.facts import media_file
 from avpipe.stages import Facts, Job, download
 from avpipe.types import Recording
@@ -98,6 +98,18 @@ def test_a_download_ends_at_its_time_limit_whatever_it_waits_for(
 ) -> None:
     error = failure(server.url("silent", CLIP), tmp_path / "out", timeout_seconds=1.5)
     assert error.failure == "timeout"
+
+
+def test_half_a_file_that_looks_whole_is_known_by_its_announced_size(
+    server: Server, tmp_path: Path
+) -> None:
+    """Half of this transport stream ends with a whole packet, between those of sound."""
+    half = ODD / "clip.ts"
+    (tmp_path / "half.ts").write_bytes(half.read_bytes()[: half.stat().st_size // 2])
+    assert scan(tmp_path / "half.ts").verdict == "good"
+    error = failure(server.url("announces-size", "clip.ts"), tmp_path / "out")
+    assert (error.failure, error.permanent) == ("truncated", True)
+    assert "its site announced 27,824" in str(error)
 
 
 def test_a_server_that_asks_for_patience_is_quoted(server: Server, tmp_path: Path) -> None:

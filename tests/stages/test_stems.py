@@ -110,6 +110,40 @@ def test_another_number_of_tracks_than_the_manifest_has_is_a_failure(tmp_path):
         made(tmp_path, source, Recording("p", "trio", extra={"instruments": "tpt vn vc"}))
 
 
+def test_a_misnamed_track_is_suggested(tmp_path):
+    source = piece(tmp_path, "p", ("tpt", TRUMPET), ("vn", VIOLIN))
+    wrong = next((source / "p").glob("AuSep_1_*"))
+    wrong.rename(wrong.with_name("AuSep1_tpt.flac"))
+    with pytest.raises(RecordingFailed, match=r"AuSep_1_.*is it AuSep1_tpt.flac\? then rename it"):
+        made(tmp_path, source, Recording("p", "duet"))
+
+
+def test_two_tracks_of_one_number_are_named(tmp_path):
+    source = piece(tmp_path, "p", ("tpt", TRUMPET), ("vn", VIOLIN))
+    shutil.copy(CELLO, source / "p" / "AuSep_2_vc_p.flac")
+    with pytest.raises(RecordingFailed, match=r"two tracks 2: AuSep_2_vc_p.flac and AuSep_2_vn_p"):
+        made(tmp_path, source, Recording("p", "duet"))
+
+
+def test_files_that_swap_the_instruments_are_a_contradiction(tmp_path):
+    source = piece(tmp_path, "p", ("vn", TRUMPET), ("tpt", VIOLIN))
+    recording = Recording("p", "duet", extra={"instruments": "tpt vn"})
+    with pytest.raises(RecordingFailed, match=r"tracks vn tpt, .* instruments tpt vn"):
+        made(tmp_path, source, recording)
+
+
+def test_a_piece_of_one_instrument_has_nothing_to_separate(tmp_path):
+    source = piece(tmp_path, "p", ("vn", TRUMPET), ("vn", VIOLIN))
+    with pytest.raises(
+        RecordingFailed, match=r"1 sources \(vn\), stems.min_sources asks for 2"
+    ) as f:
+        made(tmp_path, source, Recording("p", "duet"), min_sources=2)
+    assert (f.value.failure, f.value.permanent) == ("limit", True)
+    (tmp_path / "again").mkdir()
+    apart = made(tmp_path / "again", source, Recording("p", "duet"), min_sources=2, merge=False)
+    assert apart[1]["names"] == ["vn", "vn-2"]
+
+
 def test_a_folder_without_a_mixture_says_how_to_name_it(tmp_path):
     (tmp_path / "urmp" / "p").mkdir(parents=True)
     with pytest.raises(RecordingFailed, match=r"name it AuMix_\*"):

@@ -1,4 +1,4 @@
-"""`avpipe datasets`, `overlap` and `manifest check | import`: what can be built."""
+"""`avpipe datasets`, `overlap` and `manifest check | import | split`: what can be built."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +25,9 @@ def register(app: typer.Typer) -> None:
     manifest.command(epilog="Example: avpipe manifest check mine.toml")(check)
     manifest.command("import", epilog="Example: avpipe manifest import ids.txt --like solos")(
         import_
+    )
+    manifest.command(epilog="Example: avpipe manifest split music --test testsep.csv --out mine")(
+        split
     )
     app.add_typer(manifest, name="manifest")
 
@@ -172,5 +175,33 @@ def import_(
     output.text(
         f"{facts['manifest']}: {facts['recordings']:,} recordings; build it with"
         f" `avpipe build {facts['manifest']}`"
+    )
+    return 0
+
+
+def split(
+    dataset: Dataset,
+    test: Annotated[Path, typer.Option(help="Test pairs, or a list: /cello/ID.wav,/tuba/ID.wav")],
+    validation: Annotated[Path | None, typer.Option(help="The same, of what is validated.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the manifest.")] = Path(),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    json: output.Json = False,
+) -> int:
+    """Makes a dataset's manifest anew, with the split that published test pairs imply."""
+    from collections import Counter
+
+    from avpipe.manifest import read_manifest, resplit
+
+    made = resplit(read_manifest(dataset), test, validation, out, overwrite=overwrite)
+    parts = dict(Counter(recording.split for recording in made.manifest.recordings))
+    if json:
+        problems = [str(problem) for problem in made.problems]
+        output.document({"manifest": str(made.manifest.path), "parts": parts, "problems": problems})
+        return 0
+    for problem in made.problems:
+        output.text(str(problem))
+    counts = ", ".join(f"{count:,} {part}" for part, count in sorted(parts.items()))
+    output.text(
+        f"{made.manifest.path}: {counts}; build it with `avpipe build {made.manifest.path}`"
     )
     return 0

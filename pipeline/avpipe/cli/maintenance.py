@@ -70,7 +70,8 @@ def gc(
     dataset: place.Place,
     out: place.Out = None,
     downloads: Annotated[
-        bool, typer.Option("--downloads", help="Also downloads that nothing refers to.")
+        bool,
+        typer.Option("--downloads", help="Also unused downloads, and parts of any."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     json: output.Json = False,

@@ -39,10 +39,19 @@ def train(
         typer.Option("--set", metavar="NAME=VALUE", help="recipe.NAME or separator.NAME."),
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Run to start from.")] = None,
+    pretrained: Annotated[
+        str | None, typer.Option(help="Weights of networks that see, as separator.pretrained.")
+    ] = None,
+    accompaniment: Annotated[
+        Path | None, typer.Option(help="A built dataset of what accompanies voices.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of everything drawn.")] = 0,
     device: Device = "auto",
     devices: Annotated[int, typer.Option(min=1, help="GPUs that share every batch.")] = 1,
     precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile the network with torch.compile.")
+    ] = False,
     minutes: Annotated[
         float | None, typer.Option(help="Budget; the run ends resumable when it is spent.")
     ] = None,
@@ -57,7 +66,7 @@ def train(
     from avpipe.config import configure
     from avpipe.errors import UsageError
     from avpipe.separation.recipes import RECIPES
-    from avpipe.separation.train import Config
+    from avpipe.separation.train import Config, first_process
     from avpipe.separation.train import train as run
 
     if recipes:
@@ -75,22 +84,29 @@ def train(
             raise UsageError(
                 f"--set {table}....: must be recipe.NAME=VALUE or separator.NAME=VALUE"
             )
+    options = settings.get("separator", {})
+    if pretrained is not None:
+        options = {**options, "pretrained": pretrained}
     values = {
         "data": data,
         "out": out,
         "recipe": recipe,
         "separator": separator,
         "changes": settings.get("recipe", {}),
-        "options": settings.get("separator", {}),
+        "options": options,
+        "accompaniment": accompaniment,
         "weights": weights,
         "seed": seed,
         "device": device,
         "devices": devices,
         "precision": precision,
+        "compile": compile,
         "seconds": None if minutes is None else minutes * 60,
         "resume": resume,
     }
     result = run(configure(Config, values, "avpipe train"))
+    if not first_process():
+        return 0
     if json:
         output.document(asdict(result))
     else:
@@ -112,10 +128,13 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Folder for tables, scores and plots.")] = None,
     mixtures: Annotated[int, typer.Option(min=1, help="Mixtures drawn from a dataset.")] = 100,
     mixture_list: Annotated[
-        Path | None, typer.Option("--list", help="mixtures.csv of an earlier evaluation, instead.")
+        Path | None, typer.Option("--list", help="mixtures.csv of an evaluation, or test pairs.")
     ] = None,
     segment_samples: Annotated[
         int | None, typer.Option(help="Cut ensembles into segments of so many samples.")
+    ] = None,
+    accompaniment: Annotated[
+        Path | None, typer.Option(help="A built dataset, one clip of it in every mixture.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the mixtures.")] = 0,
     wiener: Wiener = False,
@@ -135,6 +154,7 @@ def evaluate(
         mixtures=mixtures,
         mixture_list=mixture_list,
         segment_samples=segment_samples,
+        accompaniment=accompaniment,
         seed=seed,
         wiener=wiener,
         device=_device(device),
@@ -143,6 +163,7 @@ def evaluate(
         output.document(
             {
                 "mixtures": report.mixtures,
+                "missing": report.missing,
                 "summaries": report.summaries,
                 "dropped": report.dropped,
                 "differences": report.differences,
@@ -164,6 +185,12 @@ def separate(
         bool, typer.Option("--exact-sum", help="Make the stems add up to the mixture.")
     ] = False,
     wiener: Wiener = False,
+    players: Annotated[
+        int | None, typer.Option(help="In the picture, left to right, for separators that see.")
+    ] = None,
+    videos: Annotated[
+        str | None, typer.Option(help="A video of every player too: crop, or dim the others.")
+    ] = None,
     device: Device = "auto",
     json: output.Json = False,
 ) -> int:
@@ -178,6 +205,8 @@ def separate(
         out=out,
         exact_sum=exact_sum,
         wiener=wiener,
+        players=players,
+        videos=_style(videos),
         device=_device(device),
     )
     if json:
@@ -188,6 +217,14 @@ def separate(
         for file in found.files:
             output.text(str(file))
     return 0
+
+
+def _style(name: str | None) -> Any:
+    from avpipe.errors import UsageError
+
+    if name not in (None, "crop", "dim"):
+        raise UsageError(f"--videos {name}: must be crop or dim")
+    return name
 
 
 def _device(name: str) -> str:

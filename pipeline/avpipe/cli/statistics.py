@@ -42,6 +42,8 @@ def stats(dataset: Dataset, out: place.Out = None, json: output.Json = False) ->
         )
     if found.missing:
         output.text("not built: " + ", ".join(f"{n:,} {why}" for why, n in found.missing.items()))
+    for recording, why in found.no_players.items():
+        output.text(f"{recording} has no views of its players: {why}")
     return 0
 
 

@@ -22,10 +22,13 @@ from typing import Any, Literal
 from avpipe.config import key_parameters, runtime_only
 from avpipe.detectors import Detected, Frame
 from avpipe.detectors._frames import checked
+from avpipe.detectors._mediapipe import everybody
 from avpipe.detectors._mediapipe.blocks import Block, Rules, read
+from avpipe.detectors._mediapipe.chain import Body
 from avpipe.detectors._mediapipe.citation import CITATION
 from avpipe.detectors._mediapipe.collect import Player
 from avpipe.detectors._mediapipe.ensemble import Ensemble
+from avpipe.detectors._mediapipe.everybody import apart, size
 from avpipe.detectors._mediapipe.faces import Faces
 from avpipe.detectors._mediapipe.models import WEIGHTS, digests
 from avpipe.detectors._mediapipe.per_frame import PerFrame
@@ -37,12 +40,27 @@ from avpipe.keypoints import topology
 from avpipe.media.colour import I420
 from avpipe.types import Topology
 
-__all__ = ["CITATION", "DEVICES", "Config", "create", "identity"]
+__all__ = [
+    "CITATION",
+    "DEVICES",
+    "Body",
+    "Config",
+    "apart",
+    "create",
+    "identity",
+    "people",
+    "people_identity",
+    "size",
+]
 
 DEVICES = ("cuda", "cpu")
 VERSION = 1
 """Raised whenever the same frames and parameters would give other keypoints."""
 
+PEOPLE_VERSION = 1
+"""As `VERSION`, for `people`."""
+
+_OF_PEOPLE = ["body", "pose"]
 _FIELDS = {"skeleton": "openpose67", "face_landmarks": "face468"}
 
 
@@ -147,6 +165,27 @@ class Mediapipe:
         if config.faces:
             fields |= {f"face_landmarks{number}": player.face() for number, player in numbered}
         return Detected(fields, {f"hand_origin{n}": player.origins() for n, player in numbered})
+
+
+def people(frames: Iterable[Frame], threads: int = 0) -> Iterator[list[Body]]:
+    """All people of each of some frames, however small, the surest first; on the CPU.
+
+    Args:
+        frames: (H, W, 3) uint8 RGB of one size, in no order that matters.
+        threads: CPU threads; 0: as `Config.threads`.
+    """
+    runner = LiteRTRunner(list(_OF_PEOPLE), threads or _threads())
+    for block in read(checked(frames), runner):
+        yield from everybody.find(block)
+
+
+def people_identity(weights: Path = WEIGHTS) -> dict[str, Any]:
+    """What `people` is made of; loads no model."""
+    return {
+        "detector": "mediapipe",
+        "version": PEOPLE_VERSION,
+        "models": digests(_OF_PEOPLE, weights),
+    }
 
 
 def _recipe(config: Config) -> Callable[[Iterable[Block]], Iterator[tuple[Block, ...]]]:

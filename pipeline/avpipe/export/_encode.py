@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from avpipe.images import Images
-from avpipe.types import Clip, Float32, Keypoints, Stems
+from avpipe.types import Clip, Float32, Keypoints, Players, Stems
 
 
 def flac(samples: Float32, sample_rate: int) -> bytes:
@@ -49,6 +49,11 @@ def keypoints(clip: Clip) -> Mapping[str, Keypoints]:
 def images(clip: Clip) -> Mapping[str, Images]:
     """Field -> pictures, of those a clip has."""
     return {n: v for n, v in clip.fields.items() if isinstance(v, Images)}
+
+
+def players(clip: Clip) -> Mapping[str, Players]:
+    """Field -> what is seen of each player, of those a clip has."""
+    return {n: v for n, v in clip.fields.items() if isinstance(v, Players)}
 
 
 def stems(clip: Clip) -> Stems | None:

@@ -16,27 +16,30 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from avpipe.export import _encode as encode
+from avpipe.images import Images
 from avpipe.shards.layout import kind
-from avpipe.types import Clip
+from avpipe.types import Clip, Keypoints
 
 if TYPE_CHECKING:
     from avpipe.dataset import Dataset
 
 FILE_BYTES = 512 * 2**20
 
+_KEYPOINTS = [
+    ("xy", pa.list_(pa.float32())),
+    ("confidence", pa.list_(pa.float32())),
+    ("filled", pa.list_(pa.bool_())),
+]
+_PLAYER = [("name", pa.string()), ("square", pa.list_(pa.int64()))]
 _FILE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _TYPES: Mapping[str, pa.DataType] = {
     "audio": _FILE,
     "images": pa.list_(_FILE),
     "crops": pa.list_(_FILE),
     "stems": pa.list_(pa.struct([("name", pa.string()), ("bytes", pa.binary())])),
-    "keypoints": pa.struct(
-        [
-            ("xy", pa.list_(pa.float32())),
-            ("confidence", pa.list_(pa.float32())),
-            ("filled", pa.list_(pa.bool_())),
-        ]
-    ),
+    "keypoints": pa.struct(_KEYPOINTS),
+    "player_keypoints": pa.list_(pa.struct([*_PLAYER, *_KEYPOINTS])),
+    "player_images": pa.list_(pa.struct([*_PLAYER, ("images", pa.list_(_FILE))])),
 }
 _FACTS = {
     "recording": pa.string(),
@@ -76,7 +79,8 @@ def _schema(dataset: "Dataset") -> pa.Schema:
     topologies = {
         field: {"topology": t.name, "joints": t.joints, "parents": t.parents}
         for field in dataset.fields
-        if kind(field) == "keypoints" and (t := dataset.topology_of(field)) is not None
+        if kind(field) in ("keypoints", "player_keypoints")
+        and (t := dataset.topology_of(field)) is not None
     }
     columns = [*_FACTS.items(), *((field, _TYPES[kind(field)]) for field in dataset.fields)]
     return pa.schema(columns, metadata={"topologies": json.dumps(topologies, sort_keys=True)})
@@ -87,16 +91,30 @@ def _columns(clip: Clip) -> dict[str, Any]:
     if clip.audio is not None:
         columns["audio"] = {"bytes": encode.flac(clip.audio, clip.sample_rate), "path": None}
     for field, points in encode.keypoints(clip).items():
-        arrays = {"xy": points.xy, "confidence": points.confidence, "filled": points.filled}
-        columns[field] = {
-            name: array.ravel() for name, array in arrays.items() if array is not None
-        }
+        columns[field] = _keypoints(points)
     for field, pictures in encode.images(clip).items():
-        encoded = (pictures.encoded(i) for i in range(len(pictures)))
-        columns[field] = [{"bytes": jpeg, "path": None} for jpeg in encoded]
+        columns[field] = _images(pictures)
+    for field, players in encode.players(clip).items():
+        columns[field] = [
+            {"name": name, "square": square}
+            | (_keypoints(view) if isinstance(view, Keypoints) else {"images": _images(view)})
+            for name, square, view in zip(
+                players.names, players.squares, players.views, strict=True
+            )
+        ]
     if stems := encode.stems(clip):
         columns["stems"] = [
             {"name": name, "bytes": encode.wav(sound, clip.sample_rate)}
             for name, sound in zip(stems.names, stems.audio, strict=True)
         ]
     return columns
+
+
+def _keypoints(points: Keypoints) -> dict[str, Any]:
+    arrays = {"xy": points.xy, "confidence": points.confidence, "filled": points.filled}
+    return {name: array.ravel() for name, array in arrays.items() if array is not None}
+
+
+def _images(pictures: Images) -> list[dict[str, Any]]:
+    encoded = (pictures.encoded(i) for i in range(len(pictures)))
+    return [{"bytes": jpeg, "path": None} for jpeg in encoded]

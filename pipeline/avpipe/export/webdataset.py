@@ -8,6 +8,7 @@ json               the row of the index, topologies with their joints, and of ea
 flac               the sound, 16 bits
 <field>.npz        keypoints: xy (T, K, 2) px, confidence (T, K), filled (T, K)
 <field>.mjpeg      pictures, one JPEG behind the other; `offsets` in the json says where
+<field>_<p>.*      the same of player p from 1, of fields of players; the json has names and squares
 stems.wav          sources, a channel each, 32-bit floats; `stems` in the json names them
 """
 
@@ -19,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avpipe.export import _encode as encode
-from avpipe.types import Clip
+from avpipe.images import Images
+from avpipe.types import Clip, Keypoints
 
 if TYPE_CHECKING:
     from avpipe.dataset import Dataset
@@ -51,18 +53,28 @@ def _files(facts: dict[str, Any], clip: Clip) -> Iterator[tuple[str, bytes]]:
     more: dict[str, Any] = {}
     if clip.audio is not None:
         yield "flac", encode.flac(clip.audio, clip.sample_rate)
-    for field, points in encode.keypoints(clip).items():
-        arrays = {"xy": points.xy, "confidence": points.confidence, "filled": points.filled}
-        yield f"{field}.npz", encode.npz(**arrays)
-        more[field] = {"topology": points.topology.name, "joints": points.topology.joints}
-    for field, pictures in encode.images(clip).items():
-        yield f"{field}.mjpeg", pictures.jpeg.tobytes()
-        more[field] = {
-            "frames": pictures.frames.tolist(),
-            "offsets": pictures.offsets.tolist(),
-            "held": None if pictures.held is None else pictures.held.tolist(),
-        }
+    views: dict[str, Any] = {**encode.keypoints(clip), **encode.images(clip)}
+    for field, players in encode.players(clip).items():
+        more[field] = {"names": players.names, "squares": players.squares}
+        views |= {f"{field}_{number}": view for number, view in enumerate(players.views, start=1)}
+    for field, view in views.items():
+        kind, content, more[field] = _view(view)
+        yield f"{field}.{kind}", content
     if stems := encode.stems(clip):
         yield "stems.wav", encode.wav(stems.audio.T, clip.sample_rate)
         more["stems"] = list(stems.names)
     yield "json", json.dumps(facts | more, sort_keys=True).encode()
+
+
+def _view(view: Keypoints | Images) -> tuple[str, bytes, dict[str, Any]]:
+    """Kind, content and facts of keypoints or pictures."""
+    if isinstance(view, Keypoints):
+        arrays = {"xy": view.xy, "confidence": view.confidence, "filled": view.filled}
+        about = {"topology": view.topology.name, "joints": view.topology.joints}
+        return "npz", encode.npz(**arrays), about
+    about = {
+        "frames": view.frames.tolist(),
+        "offsets": view.offsets.tolist(),
+        "held": None if view.held is None else view.held.tolist(),
+    }
+    return "mjpeg", view.jpeg.tobytes(), about

@@ -36,7 +36,11 @@ def find(place: Path, recording: Recording) -> Path:
     for path in chain.from_iterable(_candidates(*at) for at in product(folders, names)):
         if path.is_file():
             return path
-    raise RecordingFailed(FailureClass.REMOVED, f"{place} holds no {recording.id}.*")
+    if not place.is_dir():
+        raise RecordingFailed(FailureClass.REMOVED, f"{place} is not there")
+    raise RecordingFailed(
+        FailureClass.REMOVED, f"{place} holds no {recording.id}.* and no folder {recording.id}"
+    )
 
 
 def _candidates(folder: Path, name: str) -> Iterator[Path]:

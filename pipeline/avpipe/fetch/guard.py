@@ -52,14 +52,14 @@ class Guard:
     def progress(self, status: dict[str, Any]) -> None:
         """Hook for yt-dlp, called as blocks arrive."""
         arriving = status["status"] == "downloading"
-        self._mark = (self._mark or (time.monotonic(), self._size())) if arriving else None
+        self._mark = (self._mark or (time.monotonic(), self.size())) if arriving else None
         total = status.get("total_bytes") or status.get("downloaded_bytes") or 0
         self.check_bytes(total)
         self.check()
 
     def check(self) -> None:
         """Raises what is wrong at this moment."""
-        now, size = time.monotonic(), self._size()
+        now, size = time.monotonic(), self.size()
         if now > self._deadline:
             self._stop(
                 FailureClass.TIMEOUT,
@@ -88,12 +88,23 @@ class Guard:
                 f" {self._options.min_free_bytes:,} are to stay free",
             )
 
+    def size(self) -> int:
+        """Bytes in the folder, those of earlier attempts too; files that vanish meanwhile count
+        nothing."""
+        total = 0
+        for path in self._folder.iterdir():
+            try:
+                total += path.stat().st_size
+            except FileNotFoundError:
+                continue
+        return total
+
     def _check_speed(self, now: float, size: int) -> None:
         if self._mark is None:
             return
         since, before = self._mark
         enough = self._options.min_bytes_per_second * self._options.stall_seconds
-        if size - before >= enough:
+        if size - before >= enough or size < before:  # less than before: it arrives anew
             self._mark = now, size
         elif now - since > self._options.stall_seconds:
             self._stop(
@@ -107,13 +118,3 @@ class Guard:
 
     def _tick(self, *_: object) -> None:
         self.check()
-
-    def _size(self) -> int:
-        """Bytes in the folder; files that vanish meanwhile count nothing."""
-        total = 0
-        for path in self._folder.iterdir():
-            try:
-                total += path.stat().st_size
-            except FileNotFoundError:
-                continue
-        return total

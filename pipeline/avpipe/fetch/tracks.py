@@ -30,7 +30,7 @@ def find(folder: Path) -> Piece:
     """The piece in a folder.
 
     Raises:
-        RecordingFailed: `removed`; the mixture or a track is not there.
+        RecordingFailed: `removed`; the mixture or a track is not there, or two have one number.
     """
     files = _audio_files(folder)
     if mixture := _one(files, "AuMix_"):
@@ -38,7 +38,8 @@ def find(folder: Path) -> Piece:
     if mixture := _one(files, "mixture."):
         return Piece(mixture, tuple((_plain(p.stem), p) for p in files if p != mixture))
     raise RecordingFailed(
-        FailureClass.REMOVED, f"{folder} holds no mixture: name it AuMix_*.wav or mixture.wav"
+        FailureClass.REMOVED,
+        f"{folder} holds no mixture: name it AuMix_*.wav or mixture.wav{_others(files)}",
     )
 
 
@@ -51,6 +52,28 @@ def beside(media: Path) -> Piece:
     if not media.name.startswith(("AuMix_", "Vid_")):
         return Piece(media, ())
     return Piece(media, _numbered(media.parent, _audio_files(media.parent)))
+
+
+def names(of_files: Sequence[str], instruments: str) -> list[str]:
+    """What every track is: as the manifest's column `instruments` has it, or else its file.
+
+    Raises:
+        RecordingFailed: `removed`; the two contradict each other.
+    """
+    declared, given = instruments.split(), " ".join(of_files)
+    if declared and len(declared) != len(of_files):
+        raise RecordingFailed(
+            FailureClass.REMOVED,
+            f"it has {len(of_files)} tracks ({given}), the manifest's column instruments names"
+            f" {len(declared)} ({instruments}): add or remove AuSep_* files, or correct the list",
+        )
+    if declared != list(of_files) and sorted(declared) == sorted(of_files):
+        raise RecordingFailed(
+            FailureClass.REMOVED,
+            f"its files name the tracks {given}, the manifest's column instruments {instruments}:"
+            f" call the first file AuSep_1_{declared[0]}_* and so on, or correct the list",
+        )
+    return declared or list(of_files)
 
 
 def linked_name(number: int, name: str, source: Path) -> str:
@@ -73,14 +96,32 @@ def _one(files: Sequence[Path], prefix: str) -> Path | None:
 
 
 def _numbered(folder: Path, files: Sequence[Path]) -> tuple[tuple[str, Path], ...]:
-    matches = ((_TRACK.match(path.name), path) for path in files)
-    numbered = {int(match[1]): (match[2], path) for match, path in matches if match}
+    numbered: dict[int, tuple[str, Path]] = {}
+    for path in files:
+        if match := _TRACK.match(path.name):
+            number = int(match[1])
+            if number in numbered:
+                raise RecordingFailed(
+                    FailureClass.REMOVED,
+                    f"{folder} holds two tracks {number}: {numbered[number][1].name} and"
+                    f" {path.name}; give one of them its own number",
+                )
+            numbered[number] = match[2], path
     for number in range(1, max(numbered, default=0) + 1):
         if number not in numbered:
             raise RecordingFailed(
-                FailureClass.REMOVED, f"{folder} holds no AuSep_{number}_*: its track is missing"
+                FailureClass.REMOVED,
+                f"{folder} holds no AuSep_{number}_<instrument>_*: its track is missing"
+                f"{_others(files)}",
             )
     return tuple(track for _, track in sorted(numbered.items()))
+
+
+def _others(files: Sequence[Path]) -> str:
+    """Names one file that may be what is missing, if its name is like none."""
+    known = ("AuMix_", "mixture.")
+    names = [p.name for p in files if not (_TRACK.match(p.name) or p.name.startswith(known))]
+    return f" (is it {names[0]}? then rename it)" if names else ""
 
 
 def _plain(name: str) -> str:

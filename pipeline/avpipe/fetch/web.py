@@ -17,13 +17,14 @@ from avpipe.fetch.address import without_password
 from avpipe.fetch.failures import classify
 from avpipe.fetch.guard import Guard
 from avpipe.fetch.options import Options
+from avpipe.fetch.partial import Changed, Partial
 
 _KEPT = (
     "id", "title", "uploader", "uploader_id", "channel", "channel_id", "channel_url", "license",
     "duration", "upload_date", "timestamp", "description", "categories", "tags", "language",
     "age_limit", "availability", "view_count", "live_status", "extractor", "webpage_url",
     "format", "format_id", "ext", "width", "height", "fps", "vcodec", "acodec", "abr", "vbr", "asr",
-    "audio_channels", "dynamic_range", "filesize", "filesize_approx",
+    "audio_channels", "dynamic_range", "filesize", "filesize_approx", "protocol",
 )  # fmt: skip
 """What is kept of yt-dlp's information: no formats that were not taken, no headers, no paths."""
 _FIRST_BLOCK = 16
@@ -40,20 +41,25 @@ class Fetched:
     """What the site says of it (the keys of `_KEPT` that it has), and `yt_dlp`, the version."""
 
 
-def fetch(url: str, folder: Path, options: Options) -> Fetched:
-    """Downloads one URL into an empty folder.
+def fetch(url: str, partial: Partial, private: Path, options: Options) -> Fetched:
+    """Downloads one URL, and goes on from what has arrived of it before.
+
+    Args:
+        url: of the page or the file.
+        partial: where it arrives.
+        private: an empty folder for what must not stay, on any file system.
+        options: how.
 
     Raises:
         RecordingFailed: of any class in `avpipe.fetch.failures`, or `timeout`, `limit`, `disk`.
         UsageError: an option cannot be used.
     """
-    from yt_dlp import YoutubeDL
     from yt_dlp.utils import YoutubeDLError
 
-    with Guard(folder, options) as guard:
+    with Guard(partial.folder, options) as guard:
+        parameters = _parameters(partial.folder, private, options, guard)
         try:
-            with YoutubeDL(_parameters(folder, options, guard)) as ydl:
-                info = ydl.extract_info(url)
+            info = _extract(url, parameters, partial)
         except SyntaxError as error:
             raise UsageError(f"download.format {options.format!r}: {error}") from error
         except (YoutubeDLError, OSError) as error:
@@ -64,6 +70,19 @@ def fetch(url: str, folder: Path, options: Options) -> Fetched:
     if not downloads:
         raise RecordingFailed(FailureClass.UNREADABLE, "there is no recording at its address")
     return Fetched(Path(downloads[0]["filepath"]), _facts(info))
+
+
+def _extract(url: str, parameters: dict[str, Any], partial: Partial) -> dict[str, Any]:
+    """What yt-dlp knows of what it has downloaded; anew if that was no continuation."""
+    from avpipe.fetch.client import Client
+
+    try:
+        with Client(parameters, partial) as ydl:
+            return dict(ydl.extract_info(url))
+    except Changed:
+        partial.clear()
+    with Client(parameters, partial) as ydl:
+        return dict(ydl.extract_info(url))
 
 
 def probe(url: str, options: Options) -> None:
@@ -91,7 +110,7 @@ def probe(url: str, options: Options) -> None:
         raise classify(error, url) from error
 
 
-def _parameters(folder: Path, options: Options, guard: Guard) -> dict[str, Any]:
+def _parameters(folder: Path, private: Path, options: Options, guard: Guard) -> dict[str, Any]:
     """Options of `yt_dlp.YoutubeDL`."""
     from avpipe.media import ffmpeg
 
@@ -109,11 +128,13 @@ def _parameters(folder: Path, options: Options, guard: Guard) -> dict[str, Any]:
             raise RecordingFailed(FailureClass.LIMIT, "it is live and has no end")
         size = info.get("filesize") or 0
         guard.check_bytes(size)
-        guard.check_disk(size)
+        needed = size or info.get("filesize_approx") or 0
+        guard.check_disk(max(0, needed - guard.size()))
 
     parameters: dict[str, Any] = {
         "paths": {"home": str(folder)},
-        "outtmpl": {"default": "media.%(ext)s"},
+        # another format is another file, never the rest of this one
+        "outtmpl": {"default": "media.%(format_id).80B.%(ext)s"},
         "format": options.format,
         "noplaylist": True,
         "playlist_items": "1",
@@ -134,20 +155,20 @@ def _parameters(folder: Path, options: Options, guard: Guard) -> dict[str, Any]:
         "noprogress": True,
         "color": {"stdout": "no_color", "stderr": "no_color"},
         "logger": _Silence(),
-        **_cookies(folder, options),
+        **_cookies(private, options),
     }
     return parameters | options.ytdlp
 
 
-def _cookies(folder: Path, options: Options) -> dict[str, Any]:
-    """yt-dlp rewrites its cookie file, so every download has a copy that goes with its folder."""
+def _cookies(private: Path, options: Options) -> dict[str, Any]:
+    """yt-dlp rewrites its cookie file, so every download has a copy of its own."""
     if options.cookies_file:
         if not Path(options.cookies_file).is_file():
             raise UsageError(f"download.cookies_file: there is no file {options.cookies_file}")
-        private = folder / "cookies.txt"
-        shutil.copyfile(options.cookies_file, private)
-        private.chmod(0o600)
-        return {"cookiefile": str(private)}
+        copy = private / "cookies.txt"
+        shutil.copyfile(options.cookies_file, copy)
+        copy.chmod(0o600)
+        return {"cookiefile": str(copy)}
     if options.cookies_from_browser:
         from yt_dlp import parse_options
 

@@ -182,22 +182,40 @@ def check(
     Yields:
         (id, what is wrong; None if it is there), one after the other.
     """
-    from avpipe.fetch.web import probe
-
     waits, options = Pace(pace or PaceConfig()), options or Options()
+    answers: dict[str, RecordingFailed | None] = {}
     for recording in manifest.recordings:
         locator = locate(manifest, recording, source)
-        try:
-            if "://" in locator:
-                sleep(waits.wait_seconds(locator, time.monotonic()))
-                waits.started(locator, time.monotonic())
-                probe(locator, options)
-            elif not (Path(locator) / recording.id).is_dir():
-                folder.find(Path(locator), recording)
-        except RecordingFailed as error:
-            yield recording.id, error
-        else:
-            yield recording.id, None
+        if "://" not in locator:
+            yield recording.id, _missing(Path(locator), recording)
+            continue
+        if locator not in answers:
+            sleep(waits.wait_seconds(locator, time.monotonic()))
+            waits.started(locator, time.monotonic())
+            answers[locator] = _unavailable(locator, options)
+        yield recording.id, answers[locator]
+
+
+def _missing(place: Path, recording: Recording) -> RecordingFailed | None:
+    """What is wrong with a recording in a folder, or at a path."""
+    if (place / recording.id).is_dir():
+        return None
+    try:
+        folder.find(place, recording)
+    except RecordingFailed as error:
+        return error
+    return None
+
+
+def _unavailable(url: str, options: Options) -> RecordingFailed | None:
+    """What is wrong with an address."""
+    from avpipe.fetch.web import probe
+
+    try:
+        probe(url, options)
+    except RecordingFailed as error:
+        return error
+    return None
 
 
 def _medium(provenance: Mapping[str, Any]) -> Medium:

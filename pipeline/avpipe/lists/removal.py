@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from avpipe.errors import AvpipeError, UsageError
+from avpipe.fetch import partial
 from avpipe.ledger import FILE as LEDGER
 from avpipe.ledger import Ledger
 from avpipe.lists import sound, uses
@@ -77,6 +78,9 @@ def remove(
         gone = _hand_over(store, ledger, set().union(*mine.values()), targets)
         for item in sorted(gone):
             store.remove(*item)
+        for target in targets:
+            for key, _ in _parts(store, target):
+                store.drop_partial(key)
         ledger.forget_artifacts(gone)
         ledger.forget_recordings(targets)
         return removals
@@ -111,6 +115,13 @@ def _left(out: Path, store: Store, artifacts: Iterable[Item], recording: str) ->
         video = _info(store, key).get("id") if stage == "download" else None
         if recording in (facts.get("recording"), video):
             yield store.path(stage, key).relative_to(out).as_posix()
+    for _, folder in _parts(store, recording):
+        yield folder.relative_to(out).as_posix()
+
+
+def _parts(store: Store, recording: str) -> list[tuple[str, Path]]:
+    """What has arrived of a download that is not done: (key, folder)."""
+    return [item for item in store.partials() if recording in partial.owners(item[1])]
 
 
 def _targets(store: Store, ledger: Ledger, names: Collection[str]) -> list[str]:
@@ -156,7 +167,8 @@ def _describe(
     ticket: str,
 ) -> Removal:
     uses_of_it = uses.of(out, {recording})
-    files = [p for item in items for p in store.path(*item).iterdir()]
+    folders = [*(store.path(*item) for item in items), *(at for _, at in _parts(store, recording))]
+    files = [path for folder in folders for path in folder.iterdir()]
     prints = [sound.of_artifact(store, key) for stage, key in items if stage == "audio"]
     media = {str(ledger.facts(*item).get("sha256")) for item in items if item[0] == "download"}
     return Removal(

@@ -25,7 +25,7 @@ class Removal:
     """Who asked, why: free text."""
     artifacts: int
     bytes: int
-    """Of the artifacts, before."""
+    """Of the artifacts and of parts of its download, before."""
     files: tuple[str, ...]
     """Published files rewritten without it."""
     exports: tuple[str, ...]

@@ -4,6 +4,7 @@
     check("mine.toml")                every problem of a manifest, instead of the first
     locate(manifest, recording)       where a recording's media is
     import_list("ids.txt")            a manifest made of somebody's list
+    resplit(manifest, pairs, ...)     a dataset with the split that published test pairs imply
     overlap(first, second)            the videos that two datasets share
 
 A manifest comes from a stranger: it is checked against `schemas/manifest.schema.json`, ids and
@@ -13,6 +14,7 @@ file, row, key, value and what is allowed.
 
 from avpipe.manifest.importing import Imported, import_list
 from avpipe.manifest.location import locate, video_id
+from avpipe.manifest.mixtures import Mixture, Resplit, read_mixtures, resplit
 from avpipe.manifest.model import Manifest, Problem
 from avpipe.manifest.reading import check, names, read_definition, read_manifest
 from avpipe.manifest.shared import Shared, overlap
@@ -20,7 +22,9 @@ from avpipe.manifest.shared import Shared, overlap
 __all__ = [
     "Imported",
     "Manifest",
+    "Mixture",
     "Problem",
+    "Resplit",
     "Shared",
     "check",
     "import_list",
@@ -29,5 +33,7 @@ __all__ = [
     "overlap",
     "read_definition",
     "read_manifest",
+    "read_mixtures",
+    "resplit",
     "video_id",
 ]

@@ -86,7 +86,7 @@ def import_list(
         reason = str(parser.problems[0]) if parser.problems else "no row has a known label"
         raise UsageError(f"nothing in {path} can be used: {reason}")
     toml_file.parent.mkdir(parents=True, exist_ok=True)
-    _write_csv(csv_file, rows)
+    write_csv(csv_file, rows)
     definition = {
         "name": name,
         "title": f"Recordings of {path.name}",
@@ -177,7 +177,7 @@ def _parameters(model: Manifest) -> dict[str, Any]:
     }
 
 
-def _write_csv(path: Path, rows: list[Row]) -> None:
+def write_csv(path: Path, rows: list[Row]) -> None:
     """The rows with the columns that any of them uses, avpipe's own first."""
     used = dict.fromkeys(name for _, row in rows for name, text in row.items() if text)
     further = [name for name in used if name not in (*REQUIRED, *OPTIONAL)]

@@ -52,6 +52,12 @@ def video_id(recording: Recording) -> str:
     return recording.extra.get("video", recording.id)
 
 
+def medium_id(recording: Recording) -> str:
+    """Id of what is downloaded for a recording: that of its video, which recordings cut from it
+    share, unless its row says by a `url` of its own where it is."""
+    return recording.id if recording.url else video_id(recording)
+
+
 def _from_source(source: str, recording: Recording) -> str:
     template = YOUTUBE if source == "youtube" else source
     words = dict(

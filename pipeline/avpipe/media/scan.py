@@ -11,14 +11,13 @@ from typing import Any
 
 from avpipe.errors import FailureClass, RecordingFailed
 from avpipe.limits import MediaLimits
+from avpipe.media.ending import cut_short
 from avpipe.media.facts import AudioStream, Scan, Verdict, VideoStream
 from avpipe.media.source import open_container
 from avpipe.media.tracks import Track, choose_audio, choose_video
 
 _STATES_DURATION = {"matroska", "webm", "flv", "asf"}
 """Formats whose container states its duration; of others it is estimated from what is there."""
-_STATES_SIZE = {"avi", "wav"}
-"""RIFF files: bytes 4 to 8 are the size of what follows, 0 or all ones if it was not known."""
 _LIMITS = MediaLimits()
 
 
@@ -106,18 +105,7 @@ def _missing(
         promised = Fraction(container.duration, av.time_base)
         if _falls_short(end, promised):
             return _short("file", end, promised)
-    if names & _STATES_SIZE:
-        return _cut_riff(path)
-    return ""
-
-
-def _cut_riff(path: Path) -> str:
-    with path.open("rb") as file:
-        header = file.read(8)
-    stated, size = int.from_bytes(header[4:], "little") + 8, path.stat().st_size
-    if stated in (8, (1 << 32) + 7) or stated <= size:
-        return ""
-    return f"it has {size:,} bytes, its header says {stated:,}"
+    return cut_short(path, names)
 
 
 def _falls_short(end: Fraction, promised: Fraction) -> bool:

@@ -1,11 +1,12 @@
-"""Writes a video with the skeleton drawn over every frame, and its sound."""
+"""Writes videos: with the skeleton drawn over every frame, and other pictures, and their sound."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from avpipe.errors import AvpipeError
 from avpipe.media import decode_frames
@@ -17,6 +18,8 @@ from avpipe.types import Keypoints
 AUDIO_SAMPLES = 1024
 """Samples of a packet of AAC."""
 ENCODING = {"preset": "veryfast", "crf": "20"}
+
+Pixels = npt.NDArray[np.uint8]
 
 
 def write_overlay(
@@ -39,6 +42,37 @@ def write_overlay(
         AvpipeError: the video does not have T frames.
         DatasetError: the file cannot be written.
     """
+    shown = 0
+
+    def drawn() -> Iterator[Pixels]:
+        nonlocal shown
+        for image in decode_frames(video):
+            copy = np.array(image)
+            for field in keypoints:
+                if shown < len(field):
+                    draw_person(copy, field, shown)
+            shown += 1
+            yield copy
+        if any(len(field) != shown for field in keypoints):
+            raise AvpipeError(f"{video} has {shown} frames, {' and '.join(map(str, keypoints))}")
+
+    write_video(target, drawn(), fps, audio)
+
+
+def write_video(
+    target: Path, frames: Iterable[Pixels], fps: float, audio: Path | None = None
+) -> None:
+    """Writes pictures as a video.
+
+    Args:
+        target: the mp4 file; it appears whole or not at all.
+        frames: (H, W, 3) uint8 RGB each, of one even width and height.
+        fps: frames per second.
+        audio: a mono WAV file of the same time; None: without sound.
+
+    Raises:
+        DatasetError: the file cannot be written.
+    """
     import av
 
     with (
@@ -48,20 +82,12 @@ def write_overlay(
         picture = container.add_stream("libx264", rate=exact(fps), options=ENCODING)
         picture.pix_fmt = "yuv420p"
         sound = None if audio is None else _Sound(container, audio)
-        shown = 0
-        for image in decode_frames(video):
-            if not shown:
-                picture.height, picture.width = image.shape[:2]
-            drawn = np.array(image)
-            for field in keypoints:
-                if shown < len(field):
-                    draw_person(drawn, field, shown)
-            container.mux(picture.encode(av.VideoFrame.from_ndarray(drawn, format="rgb24")))
-            shown += 1
+        for number, frame in enumerate(frames):
+            if not number:
+                picture.height, picture.width = frame.shape[:2]
+            container.mux(picture.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
             if sound is not None:
-                sound.write_until(shown / fps)
-        if any(len(field) != shown for field in keypoints):
-            raise AvpipeError(f"{video} has {shown} frames, {' and '.join(map(str, keypoints))}")
+                sound.write_until((number + 1) / fps)
         container.mux(picture.encode(None))
         if sound is not None:
             sound.close()

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from avpipe.shards.check import shard_segments
-from avpipe.shards.layout import columns, kind
+from avpipe.shards.layout import columns
 from avpipe.shards.open import attributes_of, column, group, open_shard, reading
 
 SHOWN = ("dataset", "field", "fps", "sample_rate", "topology", "licence", "source", "key")
@@ -35,7 +35,7 @@ def describe(path: Path) -> dict[str, Any]:
                     "shapes": {c.name: list(column(stored, c).shape) for c in columns(field)},
                 }
             )
-    joints = {"joints": len(attributes["joints"])} if kind(field) == "keypoints" else {}
+    joints = {"joints": len(attributes["joints"])} if "joints" in attributes else {}
     return {
         "path": str(path),
         "bytes": path.stat().st_size,

@@ -8,7 +8,9 @@ lies above half the separator's rate is in no stem, unless the stems must add up
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +18,14 @@ import numpy as np
 
 from avpipe.errors import UsageError
 from avpipe.separation.sound import read_mono, resample
+from avpipe.separation.testsets import ACCOMPANIMENT
 from avpipe.types import Float32
 
 if TYPE_CHECKING:
-    from avpipe.separation.interface import Context, Separator
-    from avpipe.separation.runs import Run
+    from avpipe.separation.interface import Separator
+    from avpipe.separation.player_videos import Style
+    from avpipe.separation.sight import Scene
+    from avpipe.separation.windows import See
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +52,9 @@ def separate(
     out: str | Path | None = None,
     exact_sum: bool = False,
     wiener: bool = False,
-    context: "Context | None" = None,
+    players: int | None = None,
+    videos: "Style | None" = None,
+    scene: "Scene | None" = None,
     device: str = "cpu",
 ) -> Separated:
     """Stems of the instruments of a recording.
@@ -57,57 +64,89 @@ def separate(
         run: folder of a training.
         instruments: which are played, by the names of the training's classes. None: all classes,
             for a separator that is not told the labels. A separator that sees takes them as the
-            players from left to right, side by side in the picture, by any names.
+            players in the picture from left to right, by any names; `accompaniment` is what they
+            leave of the recording.
         out: folder for `<instrument>.wav` (32-bit float) and `spectrograms.png`; existing files
             are not overwritten. None: nothing is written.
         exact_sum: share what the stems miss of the mixture equally among them, so that they add
             up to it, sample by sample.
         wiener: share the mixture out by the power of the stems, bin by bin (`wiener`); only where
             the instruments named are all that sound.
-        context: knowledge of the sources (B = 1) that cannot be had from the recording.
+        players: how many are in the picture, for a separator that sees: they are called
+            `player-1`, ... from left to right, where `instruments` does not name them.
+        videos: also write `<instrument>.mp4` of every player, named from left to right: `crop`,
+            the player's part of the picture, or `dim`, all of it with the others darkened; the
+            sound is the stem.
+        scene: the players that a separator sees, in the order of `instruments`; None: those of
+            the recording (`players.watch`).
         device: for torch.
 
     Raises:
         UsageError: no such file, no sound, no such training, an unknown instrument, something
             that would be overwritten.
     """
-    from avpipe.separation import runs
+    from avpipe.separation import player_videos, runs
+    from avpipe.separation.footage import opened
+    from avpipe.separation.players import watch
+
+    if videos and instruments is None and players is None:
+        raise UsageError("videos of the players: name them, or their instruments, left to right")
 
     separator, facts = runs.load(Path(run))
-    names = _names(separator, facts.classes, instruments, context)
-    if context is None and "frames" in separator.needs:
-        context = _seen(Path(recording), len(names), facts)
+    names = _names(separator, facts.classes, _called(instruments, players))
     target = None if out is None else Path(out)
-    files = _files(target, names)
+    files = _files(target, names, videos)
     mixture, rate, channels = read_mono(Path(recording))
-    stems = _stems(
-        separator.to(device), mixture, rate, names, facts.classes, context, device, wiener
-    )
-    if exact_sum:
-        stems = stems + (mixture - stems.sum(0)) / len(stems)
-    named = dict(zip(names, stems, strict=True))
-    if target is not None:
-        _write(target, mixture, named, rate)
+    look = facts.look(separator)
+    see = None
+    with ExitStack() as open_files:
+        seen = [name for name in names if name != ACCOMPANIMENT]
+        if videos or (look.needs and scene is None):
+            footage = open_files.enter_context(opened(Path(recording), len(seen), device))
+        if look.needs:
+            scene = scene or watch(footage, look, device)
+            see = partial(scene.context, look)
+        stems = _stems(
+            separator.to(device), mixture, rate, names, facts.classes, see, device, wiener
+        )
+        if exact_sum:
+            stems = stems + (mixture - stems.sum(0)) / len(stems)
+        named = dict(zip(names, stems, strict=True))
+        if target is not None:
+            _write(target, mixture, named, rate)
+            if videos:
+                shown = [target / f"{name}.mp4" for name in seen]
+                player_videos.write(footage, stems[: len(seen)], rate, shown, videos)
     return Separated(mixture, named, rate, channels, files)
+
+
+def _called(instruments: Sequence[str] | None, players: int | None) -> Sequence[str] | None:
+    if players is None:
+        return instruments
+    if players < 1:
+        raise UsageError(f"players = {players}: must be at least 1")
+    if instruments is None:
+        return [f"player-{number + 1}" for number in range(players)]
+    named = sum(name != ACCOMPANIMENT for name in instruments)
+    if named != players:
+        raise UsageError(f"{players} players and {named} names: give one name a player")
+    return instruments
 
 
 def _names(
     separator: "Separator",
     classes: Sequence[str],
     instruments: Sequence[str] | None,
-    context: "Context | None",
 ) -> list[str]:
     from avpipe.separation.data import plain
 
-    missing = separator.needs - {"categories", "frames"}
-    if missing and context is None:
-        raise UsageError(f"this separator needs {', '.join(sorted(missing))}: give a context")
     if instruments is None:
         if "categories" in separator.needs or separator.output == "sources":
             raise UsageError(f"which instruments are played? Of {', '.join(classes)}")
         return list(classes)
     if separator.output == "sources" and "categories" not in separator.needs and instruments:
-        return list(dict.fromkeys(instruments))
+        names = [name for name in dict.fromkeys(instruments) if name != ACCOMPANIMENT]
+        return [*names, ACCOMPANIMENT] if ACCOMPANIMENT in instruments else names
     known = {plain(name): name for name in classes}
     unknown = [name for name in instruments if plain(name) not in known]
     if unknown or not instruments:
@@ -118,18 +157,13 @@ def _names(
     return list(dict.fromkeys(known[plain(name)] for name in instruments))
 
 
-def _seen(recording: Path, players: int, facts: "Run") -> "Context":
-    from avpipe.separation import pictures
-    from avpipe.separation.interface import Context
-
-    look = pictures.Look(facts.recipe["pictures"], facts.recipe["picture_seconds"])
-    return Context(frames=pictures.players(recording, players, look)[None])
-
-
-def _files(out: Path | None, names: Sequence[str]) -> tuple[Path, ...]:
+def _files(out: Path | None, names: Sequence[str], videos: "Style | None") -> tuple[Path, ...]:
     if out is None:
+        if videos:
+            raise UsageError("videos of the players need a folder to be written to: name out")
         return ()
-    files = (*(out / f"{name}.wav" for name in names), out / "spectrograms.png")
+    films = [out / f"{name}.mp4" for name in names if videos and name != ACCOMPANIMENT]
+    files = (*(out / f"{name}.wav" for name in names), out / "spectrograms.png", *films)
     existing = [path for path in files if path.exists()]
     if existing:
         raise UsageError(f"{existing[0]} exists: choose another folder")
@@ -142,7 +176,7 @@ def _stems(
     rate: int,
     names: Sequence[str],
     classes: Sequence[str],
-    context: "Context | None",
+    see: "See | None",
     device: str,
     filtered: bool,
 ) -> Float32:
@@ -150,6 +184,7 @@ def _stems(
     import torch
 
     from avpipe.separation.interface import Context
+    from avpipe.separation.stems import completed
     from avpipe.separation.wiener import wiener
     from avpipe.separation.windows import separate_long
 
@@ -158,10 +193,9 @@ def _stems(
     known_names = set(names) <= set(classes)
     numbers = [classes.index(name) for name in names] if known_names else range(len(names))
     indices = torch.tensor([list(numbers)], device=device)
-    known = (context or Context())._replace(categories=indices).to(device)
-    stems = separate_long(separator, signal, known)
-    if separator.output == "classes":
-        stems = stems[indices[0]]
+    stems = separate_long(separator, signal, Context(categories=indices), see)
+    by_class = separator.output == "classes"
+    stems = stems[indices[0]] if by_class else completed(stems, signal, names)
     if filtered:
         stems = wiener(separator.front_end, signal, stems)
     back = resample(stems.cpu().numpy(), own, rate)[:, : len(mixture)]

@@ -61,6 +61,9 @@ class AudioBank:
     """Samples of the clips that are drawn."""
     dropped: Mapping[str, int]
     """Reason -> number of segments of this part that were left out."""
+    grid: float = 1.0
+    """Samples from one place of a segment where clips may begin to the next; where one is not
+    whole, the nearest sample."""
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -70,6 +73,10 @@ class AudioBank:
         """(M + 1,) running number of the first window of each segment: windows at every sample of
         every segment, counted through the bank."""
         return np.concatenate([[0], np.cumsum(self.lengths - self.window + 1)])
+
+    def begins(self, offsets: Int64) -> Int64:
+        """The last sample at or before each one, counted in its segment, where a clip may begin."""
+        return np.rint(np.floor(offsets / self.grid) * self.grid).astype(np.int64)
 
     def to(self, device: torch.device | str) -> "AudioBank":
         """The same with its samples on `device`."""
@@ -91,6 +98,7 @@ def load(
     sample_rate: int,
     window: int,
     fields: Sequence[str] = (),
+    on_frames: bool = False,
 ) -> AudioBank:
     """The bank of one part of a built dataset.
 
@@ -102,13 +110,14 @@ def load(
         sample_rate: Hz, of the separator.
         window: samples; shorter and silent segments are left out and counted.
         fields: what a segment must have besides its audio; others are left out and counted.
+        on_frames: clips begin exactly where a frame of the dataset does.
 
     Raises:
         UsageError: another sample rate, no audio, an empty part, or a category that is no class.
     """
-    for field in ("audio", *fields):
-        if field not in dataset.fields:
-            raise UsageError(f"{dataset.path} holds no {field}: build it with --fields {field},...")
+    if "audio" not in dataset.fields:
+        fields = ("audio", *dataset.fields)
+        raise UsageError(f"{dataset.path} has no audio: build it with --fields {','.join(fields)}")
     if dataset.sample_rate != sample_rate:
         raise UsageError(
             f"{dataset.path} has audio at {dataset.sample_rate} Hz, the separator works at"
@@ -138,6 +147,7 @@ def load(
         sample_rate=sample_rate,
         window=window,
         dropped=dropped,
+        grid=sample_rate / dataset.fps if on_frames else 1.0,
     )
 
 

@@ -11,20 +11,21 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from avpipe.errors import UsageError
-from avpipe.separation import plots, scores, testsets
+from avpipe.separation import mixture_lists, plots, scores, testsets
 from avpipe.separation.testsets import Piece
 from avpipe.types import Float32
 
 if TYPE_CHECKING:
     from avpipe.separation.interface import Separator
     from avpipe.separation.mixing import Mixing
-    from avpipe.separation.pictures import Look
+    from avpipe.separation.sight import Look
 
 BOUNDS = ("oracle", "mixture")
 """Systems that need no training."""
@@ -50,8 +51,11 @@ class Report:
     differences: dict[str, dict[str, Any]]
     """"B - A" -> metric -> mean and 95 % interval, for every system against the first."""
     mixtures: int
+    missing: int
+    """Mixtures of a list whose recordings the dataset does not all hold for testing."""
     table: str
-    """Markdown."""
+    """Markdown: the systems and the published rows, SDR by instrument and by number of sources, the
+    differences, and what was left out."""
 
 
 def evaluate(
@@ -63,6 +67,7 @@ def evaluate(
     mixtures: int = 100,
     mixture_list: str | Path | None = None,
     segment_samples: int | None = None,
+    accompaniment: str | Path | None = None,
     wiener: bool = False,
     seed: int = 0,
     device: str = "cpu",
@@ -70,16 +75,19 @@ def evaluate(
     """Evaluates systems on one test set.
 
     Args:
-        systems: folders of trainings, `oracle` (ideal binary masks) or `mixture`.
+        systems: folders of trainings, `oracle` (ideal binary masks: every bin to its loudest
+            source) or `mixture`.
         data: a built dataset, whose test part is mixed, or a folder of ensembles with the players'
             own tracks (see `testsets.ensembles`).
         out: folder for results.json, scores.csv, table.md, mixtures.csv and plots; it must not
             hold results.
         mixing: of a dataset's recordings; None: sums of two different instruments.
         mixtures: how many of them.
-        mixture_list: a `mixtures.csv` of an earlier evaluation, instead.
+        mixture_list: a file that lists them instead: a `mixtures.csv` of an earlier evaluation, or
+            a published list of pairs (see `mixture_lists.read_list`).
         segment_samples: cut ensembles into segments of so many samples and drop the rest (65,535
             in the thesis); None: whole pieces.
+        accompaniment: a built dataset of sound; something of its test part is in every mixture.
         wiener: give every training a second row, with `wiener` after it.
         seed: of the mixtures.
         device: for torch.
@@ -90,21 +98,25 @@ def evaluate(
     target = None if out is None else Path(out)
     if target is not None and (target / "results.json").exists():
         raise UsageError(f"{target} holds results: choose another folder")
-    loaded = {str(system): _load(system, device) for system in systems}
-    if not loaded:
+    both = {str(system): _load(system, device) for system in systems}
+    if not both:
         raise UsageError("nothing to evaluate: name trainings, oracle or mixture")
-    front_end = next(iter(loaded.values())).front_end
+    loaded = {name: separator for name, (separator, _) in both.items()}
+    looks = {name: look for name, (_, look) in both.items()}
+    trained = [s for name, s in loaded.items() if name not in BOUNDS]
+    front_end = (trained or list(loaded.values()))[0].front_end
     _check_alike(loaded)
     folder = Path(data)
     if (folder / "MANIFEST.json").exists():
-        look = _look(systems, loaded)
-        drawn = (mixing, mixtures, mixture_list, seed)
-        pieces = list(_mixed(folder, front_end, look, *drawn, target))
+        drawn = (mixing, mixtures, mixture_list, accompaniment, seed)
+        found, missing = _mixed(folder, front_end, list(looks.values()), *drawn, target)
+        pieces = list(found)
     else:
-        _refuse_seeing(loaded)
+        _refuse_seeing(looks)
+        missing = 0
         whole = testsets.ensembles(folder, front_end.sample_rate)
         pieces = [segment for piece in whole for segment in piece.segments(segment_samples)]
-    runs = {name: _system(separator, device) for name, separator in loaded.items()}
+    runs = {name: _system(s, looks[name], device) for name, s in loaded.items()}
     if wiener:
         for name, separator in list(loaded.items()):
             if name not in BOUNDS:
@@ -112,25 +124,24 @@ def evaluate(
                 loaded[f"{name}{FILTERED}"] = separator
     if any(piece.published for piece in pieces):
         runs[BESIDE] = lambda piece: piece.published
-    report = _report(runs, pieces, loaded)
+    report = _report(runs, pieces, loaded, missing)
     if target is not None:
         _write(report, target)
     return report
 
 
-def _load(system: str | Path, device: str) -> "Separator":
+def _load(system: str | Path, device: str) -> "tuple[Separator, Look]":
+    """A separator, and what it is shown."""
     from avpipe import separation
     from avpipe.separation import runs
+    from avpipe.separation.sight import Look
 
     if str(system) in BOUNDS:
-        return separation.create(str(system)).to(device)
+        return separation.create(str(system)).to(device), Look(frozenset())
     separator, facts = runs.load(Path(system))
-    missing = separator.needs - {"categories", "frames"}
-    if missing:
-        raise UsageError(f"{system} needs {', '.join(sorted(missing))}: test sets have none")
     if not separator.classes:
         separator.classes = facts.classes
-    return separator.to(device)
+    return separator.to(device), facts.look(separator)
 
 
 def _check_alike(loaded: Mapping[str, "Separator"]) -> None:
@@ -139,71 +150,73 @@ def _check_alike(loaded: Mapping[str, "Separator"]) -> None:
         raise UsageError(f"systems of different sample rates cannot be compared: {rates}")
 
 
-def _refuse_seeing(loaded: Mapping[str, "Separator"]) -> None:
-    for name, separator in loaded.items():
-        if "frames" in separator.needs:
-            raise UsageError(f"{name} needs frames of the players: folders of ensembles have none")
-
-
-def _look(systems: Sequence[str | Path], loaded: Mapping[str, "Separator"]) -> "Look | None":
-    """Which pictures the systems that see were trained with; None if none does."""
-    from avpipe.separation import runs
-    from avpipe.separation.pictures import Look
-
-    looks = {
-        Look(recipe["pictures"], recipe["picture_seconds"])
-        for system in systems
-        if "frames" in loaded[str(system)].needs
-        for recipe in (runs.read(Path(system)).recipe,)
-    }
-    if len(looks) > 1:
-        raise UsageError("systems that were shown different pictures cannot be compared at once")
-    return looks.pop() if looks else None
+def _refuse_seeing(looks: Mapping[str, "Look"]) -> None:
+    for name, look in looks.items():
+        if look.needs:
+            raise UsageError(
+                f"{name} needs {', '.join(sorted(look.needs))} of the players: folders of ensembles"
+                " have none"
+            )
 
 
 def _mixed(
     folder: Path,
     front_end: Any,
-    look: "Look | None",
+    looks: Sequence["Look"],
     mixing: "Mixing | None",
     count: int,
     listed: str | Path | None,
+    accompaniment: str | Path | None,
     seed: int,
     out: Path | None,
-) -> Iterator[Piece]:
+) -> tuple[Iterator[Piece], int]:
+    """Mixtures, and how many of a list are missing."""
     from avpipe import open_dataset
-    from avpipe.separation import data, pictures
+    from avpipe.separation import data
     from avpipe.separation import mixing as mixer
+    from avpipe.separation.sight import Sight
 
-    how = mixing or mixer.Mixing(combine="sum")
     dataset = open_dataset(folder)
-    fields = (pictures.FIELD,) if look else ()
-    bank = data.load(dataset, "test", (), front_end.sample_rate, front_end.samples, fields)
+    for look in looks:
+        look.check(dataset)
+    fields = sorted({field for look in looks for field in look.fields})
+    moving = any(look.moving for look in looks)
+    clip = (front_end.sample_rate, front_end.samples)
+    bank = data.load(dataset, "test", (), *clip, fields, on_frames=moving)
+    besides = None
+    if accompaniment is not None:
+        other = data.load(open_dataset(Path(accompaniment)), "test", (), *clip)
+        besides = (other, mixer.draw(other, mixer.Mixing(1, 1), count, seed, step=1))
+    how = mixing or mixer.Mixing(*((1, 1) if besides else (2, 2)), combine="sum")
+    missing = 0
     if listed is None:
         mixer.check(bank, how)
         drawn = mixer.draw(bank, how, count, seed, step=0)
+    elif besides is None:
+        drawn, missing = mixture_lists.read_list(bank, Path(listed))
     else:
-        drawn = testsets.read_list(bank, Path(listed))
+        raise UsageError("a list of mixtures names no accompaniment: give one of the two")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        testsets.write_list(bank, drawn, out / "mixtures.csv")
-    seen = pictures.Pictures.load(dataset, bank, look) if look else None
-    yield from testsets.mixtures(bank, drawn, how, seen)
+        mixture_lists.write_list(bank, drawn, out / "mixtures.csv")
+    sight = Sight.load(dataset, bank, looks[0]) if fields else None
+    return testsets.mixtures(bank, drawn, how, sight, besides), missing
 
 
-def _system(separator: "Separator", device: str) -> System:
+def _system(separator: "Separator", look: "Look", device: str) -> System:
     """A separator as a function of pieces."""
     import torch
 
     from avpipe.separation.data import plain
     from avpipe.separation.interface import Context
+    from avpipe.separation.stems import completed
     from avpipe.separation.windows import separate_long
 
     known = {plain(name): i for i, name in enumerate(separator.classes)}
-    named = separator.output == "classes" or (known and "categories" in separator.needs)
+    by_name = separator.output == "classes" or (known and "categories" in separator.needs)
 
     def run(piece: Piece) -> Mapping[str, Float32]:
-        unknown = [name for name in piece.sources if named and plain(name) not in known]
+        unknown = [name for name in piece.sources if by_name and plain(name) not in known]
         if unknown:
             raise UsageError(
                 f"{piece.name}: {', '.join(unknown)} was not in the training, which knows"
@@ -211,18 +224,19 @@ def _system(separator: "Separator", device: str) -> System:
             )
         indices = [known.get(plain(name), i) for i, name in enumerate(piece.sources)]
         references = np.stack(list(piece.sources.values()))[None]
-        frames = [piece.frames[name] for name in piece.sources] if piece.frames else None
         context = Context(
-            categories=torch.tensor([indices]),
-            references=torch.from_numpy(references),
-            frames=None if frames is None else torch.stack(frames)[None],
+            categories=torch.tensor([indices]), references=torch.from_numpy(references)
         )
+        see = partial(piece.scene.context, look) if piece.scene and look.needs else None
         signal = torch.from_numpy(piece.mixture).to(device)
-        stems = separate_long(separator, signal, context.to(device)).cpu().numpy()
+        stems = separate_long(separator, signal, context.to(device), see)
         if separator.output == "sources":
-            return dict(zip(piece.sources, stems, strict=True))
-        names = dict(zip(indices, piece.sources, strict=True))
-        return {names.get(i, separator.classes[i]): stem for i, stem in enumerate(stems)}
+            names = dict(enumerate(piece.sources))
+            stems = completed(stems, signal, list(piece.sources))
+        else:
+            names = dict(enumerate(separator.classes))
+            names |= dict(zip(indices, piece.sources, strict=True))
+        return dict(zip(names.values(), stems.cpu().numpy(), strict=True))
 
     return run
 
@@ -243,7 +257,10 @@ def _filtered(run: System, separator: "Separator") -> System:
 
 
 def _report(
-    runs: Mapping[str, System], pieces: Sequence[Piece], loaded: Mapping[str, "Separator"]
+    runs: Mapping[str, System],
+    pieces: Sequence[Piece],
+    loaded: Mapping[str, "Separator"],
+    missing: int,
 ) -> Report:
     rows: dict[str, list[scores.Row]] = {name: [] for name in runs}
     dropped: dict[str, Counter[str]] = {name: Counter() for name in runs}
@@ -268,14 +285,23 @@ def _report(
         for name, s in loaded.items()
         if name not in BOUNDS
     }
+    reasons = {name: dict(counts) for name, counts in dropped.items()}
     real = any("#" in piece.name or piece.published for piece in pieces)
     return Report(
         rows=rows,
         summaries=summaries,
-        dropped={name: dict(counts) for name, counts in dropped.items()},
+        dropped=reasons,
         differences=differences,
         mixtures=len(pieces),
-        table=scores.table(summaries, labelled, published=real),
+        missing=missing,
+        table="\n".join(
+            [
+                scores.table(summaries, labelled, published=real),
+                scores.grouped_table(summaries, "by_instrument"),
+                scores.grouped_table(summaries, "by_sources"),
+                scores.remarks(differences, reasons, len(pieces), missing),
+            ]
+        ),
     )
 
 
@@ -295,6 +321,7 @@ def _write(report: Report, out: Path) -> None:
         plots.improvement(before, after, "SI-SDR", out / f"improvement-{file}.png")
     facts = {
         "mixtures": report.mixtures,
+        "missing": report.missing,
         "dropped": report.dropped,
         "differences": report.differences,
         "systems": report.summaries,

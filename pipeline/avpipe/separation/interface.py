@@ -33,17 +33,26 @@ class Context(NamedTuple):
     frames: Tensor | None = None
     """(B, S, T, 3, H, W) RGB, uint8 or float in [0, 1], in time order; zeros for an empty place."""
     keypoints: Tensor | None = None
-    """(B, S, T, K, 3) x and y in px, and confidence; zeros for an empty place."""
+    """(B, S, T, K, 3) x and y in px, and confidence, of every frame of the clip in the
+    separator's `topology`; zeros for an empty place."""
     mouths: Tensor | None = None
-    """(B, S, T, 3, 96, 96) crops, as `frames`."""
+    """(B, S, T, 3, 96, 96) crops of every frame of the clip, as `frames`."""
     faces: Tensor | None = None
-    """(B, S, T, 512) embeddings of the faces; zeros for an empty place."""
+    """(B, S, T, 3, 160, 160) crops of every frame of the clip, as `frames`."""
     references: Tensor | None = None
     """(B, S, N) the true sources; only bounds read them."""
 
     def to(self, device: torch.device | str) -> "Context":
         """The same on `device`."""
         return Context(*(None if x is None else x.to(device, non_blocking=True) for x in self))
+
+    def merged(self, other: "Context") -> "Context":
+        """This with what `other` knows."""
+        return Context(*(a if b is None else b for a, b in zip(self, other, strict=True)))
+
+    def part(self, some: slice) -> "Context":
+        """Some of the mixtures."""
+        return Context(*(None if x is None else x[some] for x in self))
 
     def get(self, need: Need) -> Tensor:
         """The field `need`; a missing one is a UsageError."""
@@ -85,7 +94,9 @@ class Separator(nn.Module, ABC):
     classes: tuple[str, ...] = ()
     """Names of the classes in the order of the category indices; empty if it knows none."""
     needs: frozenset[Need] = frozenset()
-    """Fields of the context it reads."""
+    """Fields of the context it reads; `avpipe.separation.sight` says where they come from."""
+    topology: str = ""
+    """Layout of the keypoints it reads; empty if it reads none."""
 
     @abstractmethod
     def separate(self, mixture_BN: Tensor, context: Context) -> Tensor:
@@ -125,6 +136,9 @@ class MaskSeparator(Trainable):
     """Louder bins weigh more in the loss (Zhao et al. 2018)."""
     positive_weight: float = 1.0
     """Of bins that belong to the stem, in the loss (thesis Eq. 5.1)."""
+    mixtures_are_sums: bool = False
+    """Training mixtures are exactly the sum of their sources, never clipped: so are their
+    spectra, and a Fourier transform is saved."""
 
     def example(self, mixture_BN: Tensor, sources_BSN: Tensor, context: Context) -> Example:
         """See `Trainable.example`; the target is the ideal mask on the network's scale."""
@@ -132,9 +146,7 @@ class MaskSeparator(Trainable):
         if self.output == "classes":
             sources_BSN, categories_BS = merge_equal(sources_BSN, context.get("categories"))
         # Spectrograms only of what sounds: most of many classes are absent.
-        signals = torch.cat([mixture_BN.unsqueeze(1), sources_BSN], 1)
-        magnitudes = self.front_end.magnitude(self.front_end.stft(signals))
-        mixture, sources = magnitudes[:, 0], magnitudes[:, 1:]
+        mixture, sources = self._magnitudes(mixture_BN, sources_BSN)
         target = masks.ideal(self.mask, sources, mixture)
         if categories_BS is not None:
             target = at_classes(target, categories_BS, len(self.classes))
@@ -144,6 +156,27 @@ class MaskSeparator(Trainable):
         if self.positive_weight != 1.0:
             weight = weight * (1 + (self.positive_weight - 1) * target)
         return Example(mixture, target, weight)
+
+    def _magnitudes(self, mixture_BN: Tensor, sources_BSN: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the mixtures (B, F, T) and of their sources (B, S, F, T)."""
+        if sources_BSN.device.type != "cpu":
+            return self._magnitudes_at_once(mixture_BN, sources_BSN)
+        # On a CPU, one mixture's spectra fit in the cache, and silent places need none.
+        each = []
+        for mixture_N, sources_SN in zip(mixture_BN, sources_BSN, strict=True):
+            sounding_S = sources_SN.any(-1)
+            sounding_S[0] = True  # there is no transform of no signal
+            whole, found = self._magnitudes_at_once(mixture_N, sources_SN[sounding_S])
+            sources = found.new_zeros(len(sources_SN), *found.shape[1:])
+            sources[sounding_S] = found
+            each.append((whole, sources))
+        mixtures, sources = zip(*each, strict=True)
+        return torch.stack(mixtures), torch.stack(sources)
+
+    def _magnitudes_at_once(self, mixture: Tensor, sources: Tensor) -> tuple[Tensor, Tensor]:
+        spectra = self.front_end.stft(sources)
+        whole = _summed(spectra) if self.mixtures_are_sums else self.front_end.stft(mixture)
+        return self.front_end.magnitude(whole), self.front_end.magnitude(spectra)
 
     def activate(self, logits: Tensor) -> Tensor:
         """Logits as masks in [0, 1]."""
@@ -157,6 +190,11 @@ class MaskSeparator(Trainable):
         mask = self.front_end.from_scale(self.activate(logits))
         mask = masks.decide(mask, self.mask, self.threshold)
         return self.front_end.istft(mask * spectrum.unsqueeze(1), mixture_BN.shape[-1])
+
+
+def _summed(spectra: Tensor) -> Tensor:
+    """(..., F, T): sources' spectra (..., S, F, T) added up, in the layout of `FrontEnd.stft`."""
+    return spectra.transpose(-2, -1).sum(-3).transpose(-2, -1)
 
 
 def sum_by_class(sources_BSN: Tensor, categories_BS: Tensor, classes: int) -> Tensor:

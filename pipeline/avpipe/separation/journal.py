@@ -193,7 +193,7 @@ def write_example(training: Training, folder: Path) -> None:
     with torch.no_grad():
         found = stems(separator, batch.mixture, batch.sources, batch.context)
     separator.train(mode)
-    names = training.validation_bank.names
+    names = training.validation_material.bank.names
     signals = {"mixture": batch.mixture[0]}
     for place in found.present[0].nonzero().flatten().tolist():
         name = f"{place}-{names[int(found.classes[0, place])]}"

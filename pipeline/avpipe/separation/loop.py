@@ -5,7 +5,7 @@ by them and so are dropout and noise. Nothing else has to be kept to resume.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning
 import numpy as np
@@ -17,14 +17,16 @@ from avpipe.separation import metrics, mixing
 from avpipe.separation.data import AudioBank
 from avpipe.separation.interface import Context, Trainable
 from avpipe.separation.losses import loss
-from avpipe.separation.mixing import Batch, Draw
-from avpipe.separation.pictures import Pictures
-from avpipe.separation.recipes import Recipe
+from avpipe.separation.mixing import Batch, Draw, Mixing
+from avpipe.separation.recipe import Recipe
 from avpipe.separation.schedule import Schedule
+from avpipe.separation.sight import Sight
 from avpipe.separation.stems import stems
 
 VALIDATION_SEED = 2_020
 """Of the fixed validation mixtures, whatever the seed of the training."""
+ACCOMPANIMENT_SEED = 1_000_003
+"""Added for what accompanies, so that it is drawn by itself."""
 CHECK_EVERY = 10
 """Steps between looks at whether the loss is still a number: a look waits for the device."""
 
@@ -41,6 +43,16 @@ class NotANumber(AvpipeError):
         self.step = step
 
 
+class Material(NamedTuple):
+    """What one part of the datasets gives a training."""
+
+    bank: AudioBank
+    sight: Sight | None = None
+    """Of the bank, for separators that see."""
+    accompaniment: AudioBank | None = None
+    """What sounds in every mixture besides."""
+
+
 class Training(lightning.LightningModule):
     """A separator with what it learns from."""
 
@@ -48,17 +60,14 @@ class Training(lightning.LightningModule):
         self,
         separator: Trainable,
         recipe: Recipe,
-        train: AudioBank,
-        validation: AudioBank,
+        train: Material,
+        validation: Material,
         seed: int,
-        pictures: tuple[Pictures, Pictures] | None = None,
     ) -> None:
         super().__init__()
-        self.pictures = pictures
-        """Of the training and of the validation bank, for separators that see."""
-        self._decoding: tuple[Draw, list[Any]] | None = None
         self.separator, self.recipe, self.seed = separator, recipe, seed
-        self.train_bank, self.validation_bank = train, validation
+        self.train_material, self.validation_material = train, validation
+        self._decoding: tuple[Draw, list[Any]] | None = None
         self.schedule = Schedule(recipe.rules)
         self.validated: dict[str, float] = {}
         """Results of the last validation."""
@@ -67,40 +76,48 @@ class Training(lightning.LightningModule):
         self.first_bad: Tensor | None = None
 
     def make_batch(self, step: int, validation: bool = False) -> Batch:
-        """The mixtures of a step of this process, on its device."""
+        """The mixtures of a step on this process' device: its share of those that one process
+        would train on, or all of a validation."""
         how = self.recipe.mixing(self.schedule.state.sources)
-        bank = self.validation_bank if validation else self.train_bank
-        count, rank = self.batch_size, 0 if validation else self.global_rank
+        bank, sight, other = self.validation_material if validation else self.train_material
         seed = VALIDATION_SEED if validation else self.seed
-        drawn = mixing.draw(bank, how, count, seed, step, rank)
-        made = mixing.batch(bank, drawn, how, self.device)
-        if self.pictures is None:
+        share = slice(None) if validation else self._share
+        drawn = self._draw(bank, how, seed, step, share)
+        besides = None
+        if other is not None:
+            apart, one = seed + ACCOMPANIMENT_SEED, self.recipe.accompanying
+            besides = (other, self._draw(other, one, apart, step, share))
+        made = mixing.batch(bank, drawn, how, self.device, besides)
+        if sight is None:
             return made
         if validation:
-            frames = self.pictures[1].frames(drawn)
+            seen = sight.context(drawn)
         else:
-            frames = self._training_frames(drawn, step)
-            self._decode_ahead(mixing.draw(bank, how, count, seed, step + 1, rank), step + 1)
-        return made._replace(context=made.context._replace(frames=frames.to(self.device)))
+            seen = self._seen_in_training(sight, drawn, step)
+            self._look_ahead(sight, self._draw(bank, how, seed, step + 1, share), step + 1)
+        return made._replace(context=made.context.merged(seen.to(self.device)))
 
-    def _training_frames(self, drawn: Draw, step: int) -> Tensor:
-        assert self.pictures is not None
+    def _seen_in_training(self, sight: Sight, drawn: Draw, step: int) -> Context:
         ahead = self._decoding
         if ahead is None or not np.array_equal(ahead[0].first_samples, drawn.first_samples):
-            ahead = self._decode_ahead(drawn, step)
-        return self.pictures[0].finish(ahead[1], drawn)
+            ahead = self._look_ahead(sight, drawn, step)
+        return sight.finish(ahead[1], drawn)
 
-    def _decode_ahead(self, drawn: Draw, step: int) -> tuple[Draw, list[Any]]:
-        """Threads decode the pictures of a step while the network is at the one before."""
-        assert self.pictures is not None
-        jobs = self.pictures[0].start(drawn, (self.seed, step, self.global_rank, 2))
+    def _look_ahead(self, sight: Sight, drawn: Draw, step: int) -> tuple[Draw, list[Any]]:
+        """Threads read and decode what is seen in a step while the network is at the one before."""
+        jobs = sight.start(drawn, (self.seed, step, self.global_rank, 2))
         self._decoding = (drawn, jobs)
         return self._decoding
 
+    def _draw(self, bank: AudioBank, how: Mixing, seed: int, step: int, share: slice) -> Draw:
+        whole = mixing.draw(bank, how, self.recipe.batch, seed, step)
+        return whole.part(share.start, share.stop)
+
     @property
-    def batch_size(self) -> int:
-        """Mixtures a step in this process."""
-        return max(1, self.recipe.batch // self.trainer.world_size)
+    def _share(self) -> slice:
+        """Mixtures of a step that are this process'."""
+        count = self.recipe.batch // self.trainer.world_size
+        return slice(self.global_rank * count, (self.global_rank + 1) * count)
 
     def train_dataloader(self) -> Iterable[int]:
         """An epoch is what lies between two validations; the batches are made in the step."""
@@ -108,7 +125,7 @@ class Training(lightning.LightningModule):
 
     def val_dataloader(self) -> Iterable[int]:
         """Numbers of the fixed validation batches."""
-        return range(-(-self.recipe.validation_mixtures // self.batch_size))
+        return range(-(-self.recipe.validation_mixtures // self.recipe.batch))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One group a part that learns."""
@@ -141,7 +158,7 @@ class Training(lightning.LightningModule):
         ratios = []
         for start in range(0, len(batch.mixture), SEPARATED_AT_ONCE):
             part = slice(start, start + SEPARATED_AT_ONCE)
-            known = Context(*(None if x is None else x[part] for x in batch.context))
+            known = batch.context.part(part)
             with torch.autocast(self.device.type, enabled=False):
                 found = stems(self.separator, batch.mixture[part], batch.sources[part], known)
             sounding = found.present & found.references.any(-1)
@@ -156,7 +173,8 @@ class Training(lightning.LightningModule):
             "validation_si_sdr": float(np.concatenate(ratios).mean()),
         }
         if self._recent:
-            self.validated["train_loss"] = float(torch.stack(self._recent).mean())
+            own = torch.stack(self._recent).mean()
+            self.validated["train_loss"] = float(self.trainer.strategy.reduce(own))
         self._validation, self._recent = [], []
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -33,7 +33,8 @@ def loss(
         each = _DISTANCES[kind](separator.activate(logits), example.target, reduction="none")
     each = example.weight * each
     if separator.output == "sources" and context.categories is not None:
-        present = (context.categories >= 0).to(each.dtype).flatten()
+        shown = context.categories[:, : each.shape[1]]
+        present = (shown >= 0).to(each.dtype).flatten()
         per_source = each.flatten(0, 1).flatten(1).mean(1)
         total = (per_source * present).sum() / present.sum().clamp_min(1)
     else:

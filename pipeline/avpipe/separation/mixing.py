@@ -76,10 +76,10 @@ class Batch(NamedTuple):
     sources: Tensor
     """(B, S, N); they add up to the mixture before any clipping."""
     context: Context
-    """The categories of the sources."""
+    """The categories of the sources; of those that only accompany there are none."""
 
 
-def draw(bank: AudioBank, mixing: Mixing, batch: int, seed: int, step: int, rank: int = 0) -> Draw:
+def draw(bank: AudioBank, mixing: Mixing, batch: int, seed: int, step: int) -> Draw:
     """The mixtures of one step.
 
     Args:
@@ -88,19 +88,18 @@ def draw(bank: AudioBank, mixing: Mixing, batch: int, seed: int, step: int, rank
         batch: B.
         seed: of the training.
         step: number of the optimiser's step; another gives other mixtures.
-        rank: of the process in a training on several devices.
 
     Raises:
         UsageError: the bank has too few classes or recordings for so many sources.
     """
-    random = np.random.default_rng((seed, step, rank))
+    random = np.random.default_rng((seed, step))
     counts = random.integers(mixing.fewest, mixing.most, batch, endpoint=True)
     wanted = np.arange(mixing.most) < counts[:, None]
     positions = bank.positions
     low, high = _ranges(bank, mixing, batch, random)
     window = low + np.floor(random.random(low.shape) * (high - low)).astype(np.int64)
     segment = np.searchsorted(positions, window, side="right") - 1
-    first = bank.starts[segment] + window - positions[segment]
+    first = bank.starts[segment] + bank.begins(window - positions[segment])
     return Draw(
         np.where(wanted, first, -1),
         np.where(wanted, bank.classes[segment], -1),
@@ -145,12 +144,28 @@ def mix(
     return (mixture.clamp(-1, 1) if mixing.clip == "waveform" else mixture), sources
 
 
-def batch(bank: AudioBank, drawn: Draw, mixing: Mixing, device: torch.device | str) -> Batch:
-    """The mixtures that were drawn, on `device`; the bank's device does the gathering."""
-    clips = bank.windows(drawn.first_samples).to(device, non_blocking=True)
+def batch(
+    bank: AudioBank,
+    drawn: Draw,
+    mixing: Mixing,
+    device: torch.device | str,
+    accompaniment: tuple[AudioBank, Draw] | None = None,
+) -> Batch:
+    """The mixtures that were drawn, on `device`; the bank's device does the gathering.
+
+    Args:
+        bank: of the sources.
+        drawn: from it.
+        mixing: how.
+        device: for the batch.
+        accompaniment: what sounds with them and has no place in the context: the last sources.
+    """
+    heard = [(bank, drawn)] if accompaniment is None else [(bank, drawn), accompaniment]
+    clips = torch.cat([b.windows(d.first_samples).to(device) for b, d in heard], 1)
+    present = torch.from_numpy(np.concatenate([d.classes for _, d in heard], 1) >= 0).to(device)
+    gains = torch.from_numpy(np.concatenate([d.gains for _, d in heard], 1)).to(device)
+    mixture, sources = mix(clips, present, gains, mixing)
     classes = torch.from_numpy(drawn.classes).to(device)
-    gains = torch.from_numpy(drawn.gains).to(device)
-    mixture, sources = mix(clips, classes >= 0, gains, mixing)
     return Batch(mixture, sources, Context(categories=classes))
 
 

@@ -2,112 +2,28 @@
 
 Where a paper, the thesis and the released code disagree, the name says which one a recipe follows,
 and `follows` what had to be chosen because the source does not say. The numbers are those of Zhao
-et al. 2018 (Sound of Pixels), Montesinos et al. 2020 (Solos) and Slizovskaia 2020 (thesis).
+et al. 2018 (Sound of Pixels), Montesinos et al. 2020 (Solos), Slizovskaia 2020 (thesis), Gan et al.
+2020 (Music Gesture), Montesinos et al. 2021 (Y-Net) and Zhu and Rahtu 2020 (single image).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from avpipe.errors import UsageError
 from avpipe.separation.losses import Loss
-from avpipe.separation.mixing import Mixing
-from avpipe.separation.schedule import Rules
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything a training needs but the data. Steps are those of the optimiser."""
-
-    follows: str
-    """Source, and what it leaves open."""
-    separator: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """Of the separator."""
-    starts_from: Literal["scratch", "weights"] = "scratch"
-    """`weights`: it must be given the run it starts from."""
-
-    fewest: int = 2
-    """Sources in a mixture, and so on: see `Mixing`."""
-    most: int = 2
-    categories: Literal["different", "any", "same"] = "different"
-    combine: Literal["mean", "sum"] = "mean"
-    gain: tuple[float, ...] = (1.0, 1.0)
-    peak: bool = False
-    clip: Literal["none", "waveform", "magnitude"] = "none"
-
-    pictures: int = 1
-    """Shown of every source, to separators that see; around the middle of the clip."""
-    picture_seconds: float = 3.0
-    """From one picture to the next."""
-
-    loss: Loss = "bce"
-    batch: int = 16
-    """Mixtures a step, over all devices."""
-    steps: int = 100_000
-    optimiser: Literal["adam", "sgd"] = "adam"
-    rate: float = 1e-3
-    """Learning rate."""
-    rates: Mapping[str, float] = field(default_factory=dict)
-    """Part of the separator -> its own learning rate; 0 freezes it."""
-    momentum: float = 0.9
-    """Of sgd."""
-    weight_decay: float = 0.0
-    clip_gradient: float = 0.0
-    """Largest norm of the gradient; 0: no bound."""
-
-    curriculum: bool = False
-    """Start with `fewest` sources in every mixture and add one whenever the validation loss has
-    not improved for `curriculum_steps`, up to `most`."""
-    curriculum_steps: int = 0
-    drop_steps: int = 0
-    drop_factor: float = 0.5
-    milestones: tuple[int, ...] = ()
-    milestone_factor: float = 0.1
-    stop_steps: int = 0
-    minimum_change: float = 0.0
-
-    validate_steps: int = 500
-    """Steps between validations."""
-    validation_mixtures: int = 256
-    """Fixed mixtures of held-out recordings."""
-    example_steps: int = 5_000
-    """Steps between example separations."""
-
-    @property
-    def rules(self) -> Rules:
-        """For the schedule."""
-        return Rules(
-            first_sources=self.fewest if self.curriculum else self.most,
-            last_sources=self.most,
-            curriculum_steps=self.curriculum_steps,
-            drop_steps=self.drop_steps,
-            drop_factor=self.drop_factor,
-            milestones=self.milestones,
-            milestone_factor=self.milestone_factor,
-            stop_steps=self.stop_steps,
-            minimum_change=self.minimum_change,
-        )
-
-    def mixing(self, sources: int) -> Mixing:
-        """How mixtures are made while the schedule is at `sources`."""
-        low, high = self.gain
-        return Mixing(
-            fewest=sources if self.curriculum else self.fewest,
-            most=sources,
-            categories=self.categories,
-            combine=self.combine,
-            gain=(low, high),
-            peak=self.peak,
-            clip=self.clip,
-        )
-
+from avpipe.separation.recipe import Recipe
 
 SOP = Recipe(
     follows="Sound of Pixels, released training script: 100 epochs of 670 steps, which is its 100"
     " passes over 536 solo videos in batches of 80; rates fall tenfold after epochs 40 and 80",
     separator="sop",
-    options={"sound": "unet7", "mask": "binary", "energy_weighted": True},
+    options={
+        "sound": "unet7",
+        "mask": "binary",
+        "energy_weighted": True,
+        "pretrained": "imagenet",
+    },
     categories="any",
     combine="mean",
     gain=(0.5, 1.5),
@@ -210,16 +126,106 @@ SHORT = Recipe(
 
 SINGLE_IMAGE = replace(
     SOP,
-    follows="Separating sounds from a single image, released code: 100 epochs of 4,000 steps, which"
-    " is 100 passes over 400 videos in batches of 10; rates fall tenfold after epochs 40 and 80",
+    follows="Separating sounds from a single image, Table II, as its code trains: 100 epochs of"
+    " 4,000 steps, which is 100 passes over 400 videos in batches of 10; rates fall tenfold after"
+    " epochs 40 and 80",
     separator="appearance",
     options={},
+    categories="different",
     pictures=1,
     batch=10,
     steps=400_000,
     milestones=(160_000, 320_000),
     validate_steps=4_000,
 )
+
+MUSIC_GESTURE = Recipe(
+    follows="Music Gesture paper, sections 3.4 and 4.2: SGD 0.9, rate 1e-2 of sound and fusion,"
+    " 1e-3 of graph and appearance; it states no batch (16 here), no length (100,000 steps), no"
+    " weights to start from (ImageNet's), and not how far skeletons are moved (10 px)",
+    separator="music-gesture",
+    options={"mask": "dominant", "threshold": 0.7, "shift": 10.0, "pretrained": "imagenet"},
+    combine="sum",
+    pictures=1,
+    pictures_from="start",
+    loss="bce",
+    batch=16,
+    steps=100_000,
+    optimiser="sgd",
+    rate=1e-2,
+    rates={"graph": 1e-3, "appearance": 1e-3},
+    momentum=0.9,
+    validate_steps=1_000,
+)
+
+YNET = Recipe(
+    follows="Y-Net paper, sections 3 and 4: 4 s at 16,384 Hz, SGD 0.01, momentum 0.8, decay 1e-5;"
+    " batch 10, sources scaled to a peak of 1 and epochs of 2,000 steps are the code's; neither"
+    " states the length (100 epochs here); one voice and one accompaniment",
+    separator="ynet",
+    fewest=1,
+    most=1,
+    categories="any",
+    combine="mean",
+    peak=True,
+    accompanied=True,
+    loss="mse",
+    batch=10,
+    steps=200_000,
+    optimiser="sgd",
+    rate=0.01,
+    momentum=0.8,
+    weight_decay=1e-5,
+    validate_steps=2_000,
+    validation_mixtures=500,
+    example_steps=10_000,
+)
+
+WAVE_UNET = Recipe(
+    follows="thesis, section 5.2: Adam 1e-4, 200,000 steps; batch 64 is the code's, the attenuation"
+    " of 0.7 to 1 the original Wave-U-Net's; duets to quintets, mixed here of solos",
+    separator="wave-unet",
+    fewest=2,
+    most=5,
+    categories="any",
+    combine="sum",
+    gain=(0.7, 1.0),
+    loss="mse",
+    batch=64,
+    steps=200_000,
+    rate=1e-4,
+    validate_steps=2_000,
+)
+
+
+def _single_image(number: str, text: str, **options: Any) -> Recipe:
+    seeing = {} if options.get("embedding") == "category" else {"pretrained": "imagenet"}
+    return replace(
+        SINGLE_IMAGE, follows=f"{SINGLE_IMAGE.follows}; {number}{text}", options=options | seeing
+    )
+
+
+_SINGLE_IMAGE_TABLE: dict[str, Recipe] = {
+    f"single-image-{frame}{kind}-{sound}": _single_image(
+        f"A({frame}{kind}) + S({sound})", text, frame=frame, sound=sound, **options
+    )
+    for sound in ("unet", "dv3p")
+    for frame in ("resnet18", "resnet50")
+    for kind, text, options in (
+        ("", "", {}),
+        (
+            "-att",
+            ", at once as its Eq. 3; its code starts with A + S trained",
+            {"attention": True},
+        ),
+        ("-classifier", "", {"embedding": "classifier"}),
+    )
+} | {
+    f"single-image-category-{sound}": _single_image(
+        f"A(ground category) + S({sound})", "", embedding="category", sound=sound
+    )
+    for sound in ("unet", "dv3p")
+}
 
 
 def _thesis(number: int, text: str, separator: str, loss: Loss = "bce", **options: Any) -> Recipe:
@@ -256,6 +262,61 @@ _THESIS_TABLE: dict[int, Recipe] = {
     16: _thesis(16, "", "unet", conditioning="label-multiply", frequency="log"),
 }
 
+
+def _seen(text: str, **options: Any) -> Recipe:
+    """A row of Table 5.5: experiment 14 with pictures for labels."""
+    base = _THESIS_TABLE[14]
+    return replace(
+        base,
+        follows=f"{THESIS.follows}, Table 5.5: {text}; its context vectors stand side by side, here"
+        " the largest of all sources counts, as in the code",
+        options={**base.options, "context": "visual", "pretrained": "imagenet", **options},
+        pictures_from="start",
+    )
+
+
+def _moved(frames: int) -> Recipe:
+    """A row of Table 5.5 with an LSTM over so many frames of 6 s; the code bounds its gradient."""
+    base = _seen(f"FiLM-bottleneck, {frames} frames", context="motion")
+    return replace(base, pictures=frames, picture_seconds=6 / frames, clip_gradient=0.5)
+
+
+def _voice(text: str, separator: str = "ynet", blocks: int = 4, **options: Any) -> Recipe:
+    given = {"blocks": blocks} if separator == "ynet" else {}
+    return replace(
+        YNET,
+        follows=f"{YNET.follows}; {text}",
+        separator=separator,
+        options={**given, **options},
+    )
+
+
+_MOUTHS = _voice("Y-Net-m", visual="mouths", pretrained="kinetics")
+_R = "Y-Net-r: two lead voices in half of the mixtures"
+
+_VOICES: dict[str, Recipe] = {
+    "ynet-unet-paper": _voice("its audio-only U-Net, 4 blocks", visual="none"),
+    "ynet-m-paper": _MOUTHS,
+    "ynet-r-paper": replace(_MOUTHS, follows=f"{YNET.follows}; {_R}", most=2),
+    "ynet-e-paper": _voice(
+        "Y-Net-e; its numbers of a face are learnt, not FaceNet's",
+        visual="faces",
+        pretrained="imagenet",
+    ),
+    "llcp-ynet-paper": _voice(
+        "LLCP as its baseline; the numbers of a face are learnt, not FaceNet's",
+        "llcp",
+        pretrained="imagenet",
+    ),
+    "ynet-m-code": _voice(
+        "Y-Net-m with the 7 blocks of the released weights",
+        blocks=7,
+        visual="mouths",
+        pretrained="kinetics",
+    ),
+    "ynet-g-code": _voice("Y-Net-g of the released code, 7 blocks", blocks=7, visual="keypoints"),
+}
+
 RECIPES: Mapping[str, Recipe] = {
     "short": SHORT,
     "sop-music": SOP,
@@ -267,10 +328,50 @@ RECIPES: Mapping[str, Recipe] = {
         follows=f"Solos paper, SoP-ft: sop-music's weights, trained on with Solos. {SOP.follows}",
         starts_from="weights",
     ),
-    "single-image": SINGLE_IMAGE,
     "solos-paper": SOLOS_PAPER,
     "released-code": RELEASED,
     **{f"thesis-exp-{number}": recipe for number, recipe in _THESIS_TABLE.items()},
+    "thesis-visual-film-encoder": _seen("FiLM-encoder, 1 frame", conditioning="film-encoder"),
+    "thesis-visual-film-bottleneck": _seen("FiLM-bottleneck, 1 frame"),
+    "thesis-visual-film-bottleneck-ft": _seen("FiLM-bottleneck-ft, 1 frame", fine_tune=True),
+    "thesis-visual-film-final": _seen("FiLM-final, 1 frame", conditioning="film-final"),
+    "thesis-motion-15": _moved(15),
+    "thesis-motion-50": _moved(50),
+    "sop-unet5-solos": replace(
+        SOP,
+        follows=f"thesis, Table 5.5, SoP-unet5-Solos: as sop-music, on Solos. {SOP.follows}",
+        options={**SOP.options, "sound": "unet5"},
+    ),
+    "wave-unet-thesis": replace(
+        WAVE_UNET,
+        follows=f"CExp-Wave-U-Net, {WAVE_UNET.follows}",
+        options={"conditioning": "outer"},
+    ),
+    "wave-unet-thesis-exp": replace(
+        WAVE_UNET, follows=f"Exp-Wave-U-Net, {WAVE_UNET.follows}", options={"conditioning": "none"}
+    ),
+    "wave-unet-code": replace(
+        WAVE_UNET,
+        follows="CExp-Wave-U-Net as the released code is set: rate 1e-5, times 0.96 every 2,000"
+        " steps, the last stem what the others leave; labels stay with their mixture, which the"
+        " code shuffles",
+        options={"conditioning": "outer", "difference": True},
+        rate=1e-5,
+        milestones=tuple(range(2_000, 200_000, 2_000)),
+        milestone_factor=0.96,
+    ),
+    "music-gesture-paper": MUSIC_GESTURE,
+    "music-gesture-paper-3mix": replace(
+        MUSIC_GESTURE, follows=f"{MUSIC_GESTURE.follows}; three instruments", fewest=3, most=3
+    ),
+    "music-gesture-paper-homo": replace(
+        MUSIC_GESTURE,
+        follows=f"{MUSIC_GESTURE.follows}; section 4.4, two of one instrument: the second stage",
+        categories="same",
+        starts_from="weights",
+    ),
+    **_VOICES,
+    **_SINGLE_IMAGE_TABLE,
 }
 """Name -> recipe."""
 

@@ -17,10 +17,12 @@ from typing import Any
 
 import torch
 
+from avpipe.config import configure
 from avpipe.errors import UsageError
 from avpipe.separation import create
 from avpipe.separation.interface import Separator, Trainable
-from avpipe.separation.recipes import Recipe
+from avpipe.separation.recipe import Recipe
+from avpipe.separation.sight import Look
 
 FACTS = "run.json"
 CHECKPOINTS = "checkpoints"
@@ -41,6 +43,10 @@ class Run:
     data: str
     """The dataset's name."""
     seed: int
+
+    def look(self, separator: Separator) -> Look:
+        """What the separator was shown."""
+        return Look.of(separator, configure(Recipe, self.recipe, f"recipe {self.recipe_name}"))
 
     def write(self, folder: Path) -> None:
         """Makes the folder; it must not be a run yet."""
@@ -65,9 +71,16 @@ def read(folder: Path) -> Run:
         raise UsageError(f"{path} is damaged ({error})") from error
 
 
-def make(run: Run) -> Trainable:
-    """The separator of a run, untrained."""
+def make(run: Run, fresh: bool = False) -> Trainable:
+    """The separator of a run, untrained.
+
+    Args:
+        run: what it is.
+        fresh: with the pretrained weights that its options name; otherwise it will be given all.
+    """
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in run.options.items()}
+    if not fresh:
+        options.pop("pretrained", None)
     separator = create(run.separator, **options)
     if not isinstance(separator, Trainable):
         raise UsageError(f"separator {run.separator} has nothing to train")
@@ -76,13 +89,15 @@ def make(run: Run) -> Trainable:
 
 
 def apply_recipe(separator: Separator, clip: str) -> None:
-    """Gives the front end of a mask separator the recipe's clipping rule for magnitudes."""
+    """Tells a mask separator the recipe's clipping rule."""
     from dataclasses import replace
 
     from avpipe.separation.interface import MaskSeparator
 
-    if clip == "magnitude" and isinstance(separator, MaskSeparator):
-        separator.front_end = replace(separator.front_end, clamp=True)
+    if isinstance(separator, MaskSeparator):
+        separator.mixtures_are_sums = clip != "waveform"
+        if clip == "magnitude":
+            separator.front_end = replace(separator.front_end, clamp=True)
 
 
 def load(folder: Path, which: str = "best") -> tuple[Trainable, Run]:

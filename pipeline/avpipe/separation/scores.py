@@ -182,6 +182,60 @@ def table(
     return "\n".join(lines) + "\n"
 
 
+def grouped_table(summaries: Mapping[str, Mapping[str, Any]], grouping: str) -> str:
+    """Markdown: SDR of every system, mean ± standard deviation (median), a column a group.
+
+    Args:
+        summaries: system -> `summary`.
+        grouping: `by_instrument` or `by_sources`.
+    """
+    groups = sorted(
+        {
+            name
+            for values in summaries.values()
+            for name, group in values[grouping].items()
+            if group["sdr"]["count"]
+        }
+    )
+    titles = [f"{name} sources" if grouping == "by_sources" else name for name in groups]
+    lines = [f"| SDR | {' | '.join(titles)} |", f"|---|{'---|' * len(titles)}"]
+    for system, values in summaries.items():
+        cells = []
+        for name in groups:
+            found = values[grouping].get(name, {}).get("sdr", {"count": 0})
+            median = f" ({found['median']:.2f})" if found["count"] else ""
+            cells.append(_cell(found) + median)
+        lines.append(f"| {system} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def remarks(
+    differences: Mapping[str, Mapping[str, Mapping[str, float]]],
+    dropped: Mapping[str, Mapping[str, int]],
+    mixtures: int,
+    missing: int,
+) -> str:
+    """Markdown list: paired differences with their intervals, and what was left out and why."""
+    lines = []
+    for pair, metrics_of in differences.items():
+        for metric, found in metrics_of.items():
+            if found["mixtures"]:
+                lines.append(
+                    f"- {pair}: {TITLES[metric]} {found['mean']:+.2f} dB, 95 % interval"
+                    f" {found['low']:+.2f} to {found['high']:+.2f}, {found['mixtures']} mixtures"
+                )
+    for system, reasons in dropped.items():
+        for reason, count in reasons.items():
+            lines.append(
+                f"- {system}: {count} of {mixtures} mixtures without SDR, SIR and SAR: {reason}"
+            )
+    if missing:
+        lines.append(
+            f"- {missing} listed mixtures left out: not all their recordings are for testing"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def _statistics(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
     listed = list(rows)
     found = {}

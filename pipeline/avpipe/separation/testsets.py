@@ -3,12 +3,10 @@
 Both give `Piece`s: a mixture and its true sources, summed by instrument.
 """
 
-import csv
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +17,7 @@ from avpipe.types import Float32
 if TYPE_CHECKING:
     from avpipe.separation.data import AudioBank
     from avpipe.separation.mixing import Draw, Mixing
-    from avpipe.separation.pictures import Pictures
+    from avpipe.separation.sight import Scene, Sight
 
 INSTRUMENTS: Mapping[str, str] = {
     "bn": "bassoon",
@@ -38,7 +36,8 @@ INSTRUMENTS: Mapping[str, str] = {
 }
 """URMP's abbreviations."""
 
-LIST_COLUMNS = ("mixture", "recording", "start_frame", "first_sample", "category", "gain")
+ACCOMPANIMENT = "accompaniment"
+"""Name of a source that is only heard."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +51,9 @@ class Piece:
     """Instrument -> (N,) what it plays in the mixture; some may be silent throughout."""
     published: Mapping[str, Float32]
     """Instrument -> (N,) estimate that lies beside the piece (`*_sep.wav`); mostly none."""
-    frames: Mapping[str, Any]
-    """Instrument -> (T, 3, 224, 224) uint8 tensor of its player; none in ensembles."""
+    scene: "Scene | None"
+    """The players, in the order of the sources; None for ensembles. A source after them only
+    accompanies."""
 
     def segments(self, samples: int | None) -> Iterator["Piece"]:
         """Consecutive parts of so many samples, the incomplete last one dropped; None: itself."""
@@ -67,7 +67,7 @@ class Piece:
                 self.mixture[part],
                 {k: v[part] for k, v in self.sources.items()},
                 {k: v[part] for k, v in self.published.items()},
-                self.frames,
+                self.scene,
             )
 
 
@@ -93,7 +93,7 @@ def ensembles(folder: Path, sample_rate: int) -> Iterator[Piece]:
             track = _fit(_read(path, sample_rate), len(mixture))
             sources[instrument] = sources[instrument] + track if instrument in sources else track
         published = {i: _fit(_read(path, sample_rate), len(mixture)) for i, path in estimates}
-        yield Piece(name, mixture, sources, published, {})
+        yield Piece(name, mixture, sources, published, None)
     if not found:
         raise UsageError(
             f"{folder} has no pieces of two or more instruments: neither AuMix_*.wav with"
@@ -102,74 +102,41 @@ def ensembles(folder: Path, sample_rate: int) -> Iterator[Piece]:
 
 
 def mixtures(
-    bank: "AudioBank", drawn: "Draw", mixing: "Mixing", pictures: "Pictures | None" = None
+    bank: "AudioBank",
+    drawn: "Draw",
+    mixing: "Mixing",
+    sight: "Sight | None" = None,
+    accompaniment: "tuple[AudioBank, Draw] | None" = None,
 ) -> Iterator[Piece]:
-    """The drawn mixtures of a dataset's recordings, and what is seen of the players."""
+    """The drawn mixtures of a dataset's recordings, and how their players look.
+
+    Recordings of one category are one source, of which the first player is seen. What accompanies
+    is the last source, under the name `ACCOMPANIMENT`.
+    """
     from avpipe.separation import mixing as mixer
 
     for number in range(len(drawn.classes)):
-        one = drawn.part(number, number + 1)
-        batch = mixer.batch(bank, one, mixing, "cpu")
-        shown = None if pictures is None else pictures.frames(one)[0]
+        one, besides = drawn.part(number, number + 1), None
+        if accompaniment is not None:
+            besides = (accompaniment[0], accompaniment[1].part(number, number + 1))
+        batch = mixer.batch(bank, one, mixing, "cpu", besides)
+        tracks = batch.sources[0].numpy()
         sources: dict[str, Float32] = {}
-        frames: dict[str, Any] = {}
+        players: list[int] = []
         for place, category in enumerate(one.classes[0].tolist()):
             if category >= 0:
-                track = batch.sources[0, place].numpy()
                 name = bank.names[category]
-                sources[name] = sources[name] + track if name in sources else track
-                if shown is not None:
-                    frames.setdefault(name, shown[place])
-        yield Piece(f"{number:05d}", batch.mixture[0].numpy(), sources, {}, frames)
-
-
-def write_list(bank: "AudioBank", drawn: "Draw", path: Path) -> None:
-    """Publishes the drawn mixtures: a row a source."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(LIST_COLUMNS)
-        for mixture, (firsts, segments, gains) in enumerate(
-            zip(drawn.first_samples, drawn.segments, drawn.gains, strict=True)
-        ):
-            for first, segment, gain in zip(firsts, segments, gains, strict=True):
-                if segment >= 0:
-                    where = (bank.recordings[segment], bank.start_frames[segment])
-                    inside = first - bank.starts[segment]
-                    category = bank.names[bank.classes[segment]]
-                    writer.writerow([mixture, *where, inside, category, f"{gain:.9g}"])
-
-
-def read_list(bank: "AudioBank", path: Path) -> "Draw":
-    """The mixtures of a published list, to be found in a bank.
-
-    Raises:
-        UsageError: it is no such list, or names a segment that the bank does not have.
-    """
-    from avpipe.separation.mixing import Draw
-
-    places = {key: i for i, key in enumerate(zip(bank.recordings, bank.start_frames, strict=True))}
-    grouped: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                segment = places[row["recording"], int(row["start_frame"])]
-                first = int(bank.starts[segment]) + int(row["first_sample"])
-                grouped[row["mixture"]].append((segment, first, float(row["gain"])))
-    except KeyError as error:
-        raise UsageError(f"{path}: {error} is neither a column nor a segment to test on") from None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is not a list of mixtures: {error}") from error
-    if not grouped:
-        raise UsageError(f"{path} lists no mixtures")
-    most = max(map(len, grouped.values()))
-    shape = (len(grouped), most)
-    segments, firsts = np.full(shape, -1), np.full(shape, -1)
-    gains = np.ones(shape, np.float32)
-    for i, sources in enumerate(grouped.values()):
-        for j, (segment, first, gain) in enumerate(sources):
-            segments[i, j], firsts[i, j], gains[i, j] = segment, first, gain
-    classes = np.where(segments >= 0, bank.classes[segments], -1)
-    return Draw(firsts, classes, segments, gains)
+                if name in sources:
+                    sources[name] = sources[name] + tracks[place]
+                else:
+                    sources[name] = tracks[place]
+                    players.append(place)
+        scene = None
+        if sight is not None:
+            scene = sight.scene(one.segments[0][players], one.first_samples[0][players])
+        if besides is not None:
+            sources[ACCOMPANIMENT] = tracks[-1]
+        yield Piece(f"{number:05d}", batch.mixture[0].numpy(), sources, {}, scene)
 
 
 Tracks = list[tuple[str, Path]]

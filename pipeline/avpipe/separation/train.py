@@ -7,8 +7,10 @@ is written is described in `runs`. A run that was stopped goes on with `resume=T
 """
 
 import logging
+import os
+import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -17,15 +19,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from avpipe.config import configure
 from avpipe.errors import ToolMissing, UsageError
 from avpipe.lists import uses
-from avpipe.separation.recipes import Recipe, recipe
+from avpipe.separation.recipe import Recipe
+from avpipe.separation.recipes import recipe
 
 if TYPE_CHECKING:
     import lightning
 
     from avpipe.dataset import Dataset
+    from avpipe.separation.data import Part
     from avpipe.separation.interface import Trainable
-    from avpipe.separation.loop import Training
+    from avpipe.separation.loop import Material, Training
     from avpipe.separation.runs import Run
+
+PARTS: "tuple[Part, Part]" = ("train", "validation")
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,8 @@ class Config:
     """Fields of the recipe that differ from it, or from what the resumed run had."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options of the separator that differ from the recipe's."""
+    accompaniment: Path | None = None
+    """A built dataset of sound, for recipes whose mixtures are accompanied."""
     weights: Path | None = None
     """A run whose best weights are the start."""
     seed: int = 0
@@ -51,6 +59,8 @@ class Config:
     devices: int = 1
     """GPUs (or processes on the CPU) that share every batch."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    compile: bool = False
+    """Let torch.compile make kernels for the network; it needs a C++ compiler."""
     seconds: float | None = None
     """Budget: the training ends, resumable, when it is spent."""
     resume: bool = False
@@ -95,14 +105,20 @@ def train(config: Config) -> Result:
     dataset = open_dataset(config.data)
     with torch.random.fork_rng():
         torch.manual_seed(run.seed)
-        separator = runs.make(run)
+        separator = runs.make(run, fresh=not config.resume and config.weights is None)
     if config.weights is not None and not config.resume:
         runs.load_weights(separator, _weights(config.weights), run.separator)
-    training = _training(separator, chosen, dataset, run, config)
+    if config.compile:
+        separator.compile()
+    if chosen.batch % config.devices:
+        raise UsageError(f"batches of {chosen.batch} cannot be shared by {config.devices} devices")
+    other = None if config.accompaniment is None else open_dataset(config.accompaniment)
+    training = _training(separator, chosen, dataset, other, run, config)
     keeper = journal.Journal(config.out, config.seconds)
-    if _first_process():
+    if first_process():
         run.write(config.out)
-        uses.note(dataset.path, "checkpoint", config.out, set(dataset.index["recording"]))
+        for used in (dataset, other) if other else (dataset,):
+            uses.note(used.path, "checkpoint", config.out, set(used.index["recording"]))
     last = config.out / runs.CHECKPOINTS / "last.ckpt" if config.resume else None
     with _quiet():
         trainer = lightning.Trainer(
@@ -125,7 +141,7 @@ def train(config: Config) -> Result:
             trainer.fit(training, ckpt_path=last)
         except loop.NotANumber as error:
             raise _saved(error, training, config.out) from error
-    return _result(config.out, keeper, training.train_bank.dropped)
+    return _result(config.out, keeper, training.train_material.bank.dropped)
 
 
 def _resumed(config: Config) -> "Run":
@@ -142,7 +158,7 @@ def _new(config: Config) -> "Run":
     from avpipe import open_dataset
     from avpipe.separation import runs
 
-    if _first_process() and config.out.exists() and any(config.out.iterdir()):
+    if first_process() and config.out.exists() and any(config.out.iterdir()):
         raise UsageError(f"{config.out} is not empty: choose another folder, or resume it")
     base = recipe(config.recipe)
     if base.starts_from == "weights" and config.weights is None:
@@ -150,7 +166,7 @@ def _new(config: Config) -> "Run":
     values = {f.name: getattr(base, f.name) for f in fields(base)}
     chosen: Recipe = configure(Recipe, values | dict(config.changes), f"recipe {config.recipe}")
     separator = config.separator or chosen.separator
-    options = {**chosen.options, **config.options}
+    options = {**_meant_for(separator, chosen), **config.options}
     dataset = open_dataset(config.data)
     options |= _classes(separator, options, sorted(set(dataset.index["category"])))
     chosen = replace(chosen, separator=separator, options=options)
@@ -164,6 +180,16 @@ def _new(config: Config) -> "Run":
         seed=config.seed,
     )
     return replace(run, classes=runs.make(run).classes or tuple(_categories(dataset)))
+
+
+def _meant_for(separator: str, chosen: Recipe) -> dict[str, Any]:
+    """The recipe's options; for another separator than the recipe's, those that it has too."""
+    from avpipe.separation import separators
+
+    if separator == chosen.separator:
+        return dict(chosen.options)
+    known = {f.name for f in fields(separators.module(separator).Config)}
+    return {name: value for name, value in chosen.options.items() if name in known}
 
 
 def _categories(dataset: "Dataset") -> list[str]:
@@ -183,39 +209,61 @@ def _classes(separator: str, options: Mapping[str, Any], categories: list[str]) 
 
 
 def _training(
-    separator: "Trainable", chosen: Recipe, dataset: "Dataset", run: "Run", config: Config
+    separator: "Trainable",
+    chosen: Recipe,
+    dataset: "Dataset",
+    other: "Dataset | None",
+    run: "Run",
+    config: Config,
 ) -> "Training":
     import torch
 
-    from avpipe.separation import data, mixing, pictures
     from avpipe.separation.loop import Training
 
-    missing = separator.needs - {"categories", "frames"}
-    if missing:
-        raise UsageError(
-            f"separator {run.separator} needs {', '.join(sorted(missing))} of every source;"
-            f" {dataset.path} has {', '.join(dataset.fields)}"
-        )
     unknown = set(chosen.rates) - set(separator.parts())
     if unknown:
         raise UsageError(
             f"rates for {', '.join(sorted(unknown))}: separator {run.separator} has the parts"
             f" {', '.join(separator.parts())}"
         )
-    device, front_end = torch.device(_accelerator(config)), separator.front_end
-    fields = sorted(separator.needs & {pictures.FIELD})
-    look = pictures.Look(chosen.pictures, chosen.picture_seconds)
-    banks, seen = [], []
-    for part in ("train", "validation"):
-        bank = data.load(
-            dataset, part, run.classes, front_end.sample_rate, front_end.samples, fields
+    if chosen.accompanied and other is None:
+        raise UsageError(
+            f"mixtures of recipe {run.recipe_name} are accompanied: name a built dataset of"
+            " accompaniments, or train with --set recipe.accompanied=false"
         )
-        mixing.check(bank, chosen.mixing(chosen.most))
-        banks.append(bank.to(data.resident_device(bank, device)))
-        if fields:
-            seen.append(pictures.Pictures.load(dataset, bank, look))
-    both = (seen[0], seen[1]) if seen else None
-    return Training(separator, chosen, banks[0], banks[1], run.seed, both)
+    if other is not None and not chosen.accompanied:
+        raise UsageError(f"mixtures of recipe {run.recipe_name} take no accompaniment")
+    device = torch.device(_accelerator(config))
+    train, validation = (
+        _material(part, separator, chosen, dataset, other, run.classes, device) for part in PARTS
+    )
+    return Training(separator, chosen, train, validation, run.seed)
+
+
+def _material(
+    part: "Part",
+    separator: "Trainable",
+    chosen: Recipe,
+    dataset: "Dataset",
+    other: "Dataset | None",
+    classes: Sequence[str],
+    device: Any,
+) -> "Material":
+    from avpipe.separation import data, mixing
+    from avpipe.separation.loop import Material
+    from avpipe.separation.sight import Look, Sight
+
+    look = Look.of(separator, chosen)
+    look.check(dataset)
+    clip = (separator.front_end.sample_rate, separator.front_end.samples)
+    bank = data.load(dataset, part, classes, *clip, look.fields, on_frames=bool(look.moving))
+    mixing.check(bank, chosen.mixing(chosen.most))
+    sight = Sight.load(dataset, bank, look) if look.needs else None
+    besides = None
+    if other is not None:
+        besides = data.load(other, part, (), *clip)
+        besides = besides.to(data.resident_device(besides, device))
+    return Material(bank.to(data.resident_device(bank, device)), sight, besides)
 
 
 def _check_tools(config: Config) -> None:
@@ -228,9 +276,11 @@ def _check_tools(config: Config) -> None:
         raise UsageError(
             f"{config.devices} GPUs were asked for, this machine has {torch.cuda.device_count()}"
         )
+    if config.compile and shutil.which(os.environ.get("CXX", "g++")) is None:
+        raise ToolMissing("torch.compile needs a C++ compiler: install g++, or do not compile")
 
 
-def _first_process() -> bool:
+def first_process() -> bool:
     """False in the processes that the first one starts for further devices."""
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,25 @@ def shard_segments(path: Path) -> Segments:
     """Recording -> its segments, as the shard has them."""
     with open_shard(path) as file, reading(path):
         return {name: segments_of(group(file, name)) for name in file}
+
+
+@dataclass(frozen=True)
+class ShardFacts:
+    """What must agree between the shards of a dataset."""
+
+    grid: dict[str, float]
+    """`fps`, and `sample_rate` where there is sound."""
+    frames: dict[str, int]
+    """Recording -> T of the whole recording."""
+
+
+def shard_facts(path: Path) -> ShardFacts:
+    """What a shard says of its time grid and of the lengths of its recordings."""
+    with open_shard(path) as file, reading(path):
+        attributes = attributes_of(file)
+        grid = {n: attributes[n] for n in ("fps", "sample_rate") if n in attributes}
+        frames = {name: int(attributes_of(group(file, name))["frames"]) for name in file}
+        return ShardFacts(grid, frames)
 
 
 def crc32(rows: npt.NDArray[Any]) -> int:

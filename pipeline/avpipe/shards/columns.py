@@ -30,6 +30,8 @@ def read_columns(field: str, facts: DatasetFacts, member: Member) -> Arrays:
             return {"stems": _stems(folder / "stems.npy", facts, member)}
         case "keypoints":
             return _keypoints(folder, field, facts, member)
+        case "player_keypoints":
+            return _players(folder, field, facts, member)
         case _:
             return _images(folder, field, member)
 
@@ -67,15 +69,17 @@ def _stems(path: Path, facts: DatasetFacts, member: Member) -> npt.NDArray[np.fl
 
 
 def _images(folder: Path, field: str, member: Member) -> Arrays:
+    each = max(1, len(member.media[field].get("names", ())))  # pictures a frame
     offsets = np.load(folder / f"{field}_offsets.npy", allow_pickle=False)
     jpeg = np.memmap(folder / f"{field}.mjpeg", np.uint8, mode="r")
     step = member.media[field]["step"]
-    if len(offsets) != 1 + -(-member.frames // step) or offsets[-1] != len(jpeg):
+    if len(offsets) != 1 + -(-member.frames // step) * each or offsets[-1] != len(jpeg):
         raise DatasetError(
             f"{member.id}: {field} has {len(offsets) - 1} images in {len(jpeg)} bytes, not one for"
             f" every {step} of {member.frames} frames: delete {folder} and build again"
         )
-    ranges = [kept_range(s, step) for s in member.segments]
+    kept = (kept_range(s, step) for s in member.segments)
+    ranges = [(start * each, stop * each) for start, stop in kept]
     sizes = [np.diff(offsets[start : stop + 1]) for start, stop in ranges]
     arrays = {
         "jpeg": np.concatenate([jpeg[offsets[start] : offsets[stop]] for start, stop in ranges]),
@@ -87,22 +91,50 @@ def _images(folder: Path, field: str, member: Member) -> Arrays:
     return arrays
 
 
+def _players(folder: Path, field: str, facts: DatasetFacts, member: Member) -> Arrays:
+    media = member.media[field]
+    wanted = facts.topologies[field].name
+    if media["topology"] != wanted:
+        raise DatasetError(_other_topology(member, field, media["topology"], wanted))
+    numbers = range(1, 1 + len(media["names"]))
+    whole = [files.load(folder, f"player_{number}", wanted) for number in numbers]
+    if any(len(player) != member.frames or player.filled is None for player in whole):
+        raise DatasetError(_incomplete(member, field, folder))
+    return {
+        name: np.concatenate(
+            [
+                np.stack([getattr(p, name)[s.start : s.stop] for p in whole], axis=1)
+                for s in member.segments
+            ]
+        )
+        for name in ("xy", "confidence", "filled")
+    }
+
+
 def _keypoints(folder: Path, field: str, facts: DatasetFacts, member: Member) -> Arrays:
     wanted = facts.topologies[field].name
     found = files.read_summary(folder / "interpolate.json").fields.get(field)
     if found != wanted:
-        raise DatasetError(
-            f"{member.id}: {field} is {found}, the dataset's is {wanted}: one dataset has one"
-            " topology a field, detect all recordings with one detector"
-        )
+        raise DatasetError(_other_topology(member, field, found, wanted))
     whole = files.load(folder, field, wanted)
     if len(whole) != member.frames or whole.filled is None:
-        raise DatasetError(
-            f"{member.id}: {field} has {len(whole)} frames, not {member.frames}, or was not"
-            f" interpolated: delete {folder} and build again"
-        )
+        raise DatasetError(_incomplete(member, field, folder))
     arrays = {"xy": whole.xy, "confidence": whole.confidence, "filled": whole.filled}
     return {
         name: np.concatenate([array[s.start : s.stop] for s in member.segments])
         for name, array in arrays.items()
     }
+
+
+def _other_topology(member: Member, field: str, found: str | None, wanted: str) -> str:
+    return (
+        f"{member.id}: {field} is {found}, the dataset's is {wanted}: one dataset has one"
+        " topology a field, detect all recordings with one detector"
+    )
+
+
+def _incomplete(member: Member, field: str, folder: Path) -> str:
+    return (
+        f"{member.id}: {field} does not have {member.frames} frames, or was not interpolated:"
+        f" delete {folder} and build again"
+    )

@@ -61,7 +61,7 @@ def storage() -> Storage:
 
 
 def kind(field: str) -> str:
-    """`audio`, `keypoints`, `images`, `crops` or `stems`: what kind of data a field holds."""
+    """The kind of a field's data: `audio`, `keypoints`, ..., a table of `columns` there."""
     kinds: dict[str, str] = declared()["kinds"]
     if field not in kinds:
         raise UsageError(f"no shard layout for field {field!r}; there are {', '.join(kinds)}")
@@ -94,7 +94,7 @@ def file_attributes(field: str, facts: DatasetFacts) -> Attributes:
     }
     if kind(field) in ("audio", "stems"):
         return attributes | {"sample_rate": facts.sample_rate}
-    if kind(field) != "keypoints":
+    if kind(field) not in ("keypoints", "player_keypoints"):
         return attributes
     topology = facts.topologies[field]
     return attributes | {
@@ -116,14 +116,16 @@ def recording_attributes(field: str, facts: DatasetFacts, member: Member) -> Att
         "frames": member.frames,
         "input": member.digests[field],
     }
-    if kind(field) in ("keypoints", "crops"):
+    if kind(field) in ("keypoints", "player_keypoints", "crops"):
         attributes["detector"] = canonical(dict(member.detector))
     if frozen := member.frozen.get(field):
         attributes["frozen"] = list(frozen)
-    if kind(field) in ("images", "crops"):
+    if kind(field) in ("images", "crops", "player_images"):
         attributes |= {name: member.media[field][name] for name in ("step", "height", "width")}
-    if kind(field) == "stems":
-        attributes["names"] = list(member.media[field]["names"])
+    if "names" in (media := member.media.get(field, {})):
+        attributes["names"] = list(media["names"])
+    if "squares" in media:
+        attributes["squares"] = [value for square in media["squares"] for value in square]
     return attributes
 
 
@@ -140,13 +142,15 @@ def lengths_of(
     segments = list(segments)
     fps, rate = shard["fps"], shard.get("sample_rate", 0)
     ranges = [kept_range(s, recording.get("step", 1)) for s in segments]
-    images = sum(stop - start for start, stop in ranges)
+    named = len(recording.get("names", ()))
+    images = sum(stop - start for start, stop in ranges) * max(1, named)
     return {
         "T": sum(map(len, segments)),
         "N": sum(sample_count(len(s), fps, rate) for s in segments),
         "K": len(shard.get("joints", ())),
         "xy": 2,
-        "S": len(recording.get("names", ())),
+        "S": named,
+        "P": named,
         "I": images,
         "I + 1": images + 1,
     }

@@ -48,8 +48,8 @@ class Member:
     frozen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Field -> stages on its way whose outputs were kept on purpose although they were stale."""
     media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Field of images, crops or stems -> what its artifact says of itself: `step`, `height`,
-    `width` and `bytes` (of the whole recording), or `names`."""
+    """Field of images, crops, stems or players -> what its artifact says of itself: `step`,
+    `height`, `width` and `bytes` (of the whole recording), `names`, `squares`, `topology`."""
 
     @property
     def id(self) -> str:

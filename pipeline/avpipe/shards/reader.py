@@ -1,6 +1,7 @@
 """Reads rows of shards through handles that are kept open, in the process that opened them."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from avpipe.shards.open import (
 )
 from avpipe.shards.publish import locate
 from avpipe.timegrid import kept_range
-from avpipe.types import Keypoints, Segment, Stems
+from avpipe.types import Keypoints, Players, Segment, Stems
 
 OPEN_SHARDS = 64
 """Shards that stay open in one process."""
@@ -39,7 +40,11 @@ class ShardReader:
         self._file = open_shard(path)
         with reading(path):
             self.field = str(attributes_of(self._file)["field"])
-            self.topology = topology_of(self._file) if kind(self.field) == "keypoints" else None
+            self.topology = (
+                topology_of(self._file)
+                if kind(self.field) in ("keypoints", "player_keypoints")
+                else None
+            )
         self._known: dict[str, list[h5py.Dataset]] = {}
         self._described: dict[str, tuple[dict[str, Any], list[Segment]]] = {}
 
@@ -54,14 +59,25 @@ class ShardReader:
         confidence, filled, xy = self._rows(recording, start, stop)
         return Keypoints(xy, confidence, self.topology, filled)
 
+    def players(self, recording: str, start: int, stop: int) -> Players:
+        """The skeletons of the players, frames [start, stop) of a recording's rows."""
+        assert self.topology is not None
+        confidence, filled, xy = self._rows(recording, start, stop)
+        attributes, _ = self._about(recording)
+        views = [
+            Keypoints(xy[:, p], confidence[:, p], self.topology, filled[:, p])
+            for p in range(xy.shape[1])
+        ]
+        return _players(attributes, views)
+
     def stems(self, recording: str, start: int, stop: int) -> Stems:
         """Samples [start, stop) of a recording's rows."""
         (samples,) = self._rows(recording, start, stop)
         attributes, _ = self._about(recording)
         return Stems(tuple(attributes["names"]), np.ascontiguousarray(samples.T))
 
-    def images(self, recording: str, whole: Segment, window: Segment) -> Images:
-        """The images of a window's frames.
+    def images(self, recording: str, whole: Segment, window: Segment) -> Images | Players:
+        """The images of a window's frames, of each player if there are several.
 
         Args:
             whole: a segment of the recording.
@@ -69,24 +85,26 @@ class ShardReader:
         """
         attributes, segments = self._about(recording)
         step, height, width = (attributes[name] for name in ("step", "height", "width"))
+        each = max(1, len(attributes.get("names", ())))
         before = [kept_range(s, step) for s in segments if s.start < whole.start]
         first, last = kept_range(window, step)
-        row = sum(b - a for a, b in before) + first - kept_range(whole, step)[0]
+        row = (sum(b - a for a, b in before) + first - kept_range(whole, step)[0]) * each
         held = None
         with reading(self.path):
             stored = self._known.get(recording) or self._look_up(recording)
             *of_crops, jpeg, offsets = stored
-            places = offsets[row : row + last - first + 1]
+            places = offsets[row : row + (last - first) * each + 1]
             if of_crops:
                 held = of_crops[0][row : row + last - first]
-            return Images(
-                jpeg[places[0] : places[-1]],
-                places - places[0],
-                np.arange(first, last) * step - window.start,
-                height,
-                width,
-                held,
-            )
+            content = jpeg[places[0] : places[-1]]
+        shown = np.arange(first, last) * step - window.start
+        places = places - places[0]
+        if "squares" not in attributes:
+            return Images(content, places, shown, height, width, held)
+        views = [
+            Images(*_every(content, places, each, p), shown, height, width) for p in range(each)
+        ]
+        return _players(attributes, views)
 
     def _rows(self, recording: str, start: int, stop: int) -> list[npt.NDArray[Any]]:
         with reading(self.path):
@@ -112,6 +130,22 @@ class ShardReader:
         stored = [column(found, spec) for spec in columns(self.field)]
         self._known[recording] = stored
         return stored
+
+
+def _players(attributes: dict[str, Any], views: Sequence[Any]) -> Players:
+    values = iter(attributes["squares"])
+    squares = tuple(zip(values, values, values, strict=True))
+    return Players(tuple(attributes["names"]), tuple(views), squares)
+
+
+def _every(
+    content: npt.NDArray[np.uint8], places: npt.NDArray[np.int64], each: int, first: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Every `each`-th file of some, from `first` on, and where they start and end."""
+    chosen = range(first, len(places) - 1, each)
+    parts = [content[places[i] : places[i + 1]] for i in chosen]
+    joined = np.concatenate([content[:0], *parts])
+    return joined, np.cumsum([0, *map(len, parts)], dtype=np.int64)
 
 
 class OpenShards:

@@ -16,7 +16,13 @@ from avpipe.shards.catalogue import (
     schema,
     shard_name,
 )
-from avpipe.shards.check import Segments, shard_problems, shard_segments
+from avpipe.shards.check import (
+    Segments,
+    ShardFacts,
+    shard_facts,
+    shard_problems,
+    shard_segments,
+)
 from avpipe.shards.index import read_index
 from avpipe.shards.open import is_shard
 from avpipe.store import sha256_file
@@ -173,12 +179,25 @@ def _shards_against(rows: list[Row], out: Path, catalogue: Catalogue, broken: se
             shard.setdefault(row["recording"], []).append(segment)
     for name in sorted(set(wanted) - set(catalogue.files)):
         yield name, f"holds recordings of {INDEX} but is not listed in {NAME}"
+    lengths: dict[str, tuple[int, str]] = {}
     for name in sorted(set(catalogue.files) - {INDEX} - broken):
-        held = shard_segments(out / name)
+        held, facts = shard_segments(out / name), shard_facts(out / name)
+        yield from ((name, problem) for problem in _grid_problems(facts, catalogue))
+        for recording, frames in facts.frames.items():
+            known, where = lengths.setdefault(recording, (frames, name))
+            if frames != known:
+                yield name, f"{recording}: has {frames} frames in all, {where} says {known}"
         expected = wanted.get(name, {})
         for recording in sorted(held.keys() | expected.keys()):
             if held.get(recording) != expected.get(recording):
                 yield name, f"{recording}: its segments are not those of {INDEX}"
+
+
+def _grid_problems(facts: ShardFacts, catalogue: Catalogue) -> Iterator[str]:
+    """One dataset has one time grid."""
+    for name, value in facts.grid.items():
+        if value != catalogue.dataset[name]:
+            yield f"{name} is {value:g}, {NAME} says {catalogue.dataset[name]:g}"
 
 
 def _extra_files(out: Path, catalogue: Catalogue) -> Found:

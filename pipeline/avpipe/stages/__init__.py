@@ -8,9 +8,12 @@ A stage is a module with
     Config   frozen dataclass: its parameters with defaults, a docstring under each
     tool     (config) -> dict: identity of the programs and models that shape the output
     run      (job) -> dict: fills `job.out`, returns facts for the provenance sidecar
+    PARAMETERS  (optional) stage whose parameters it has: what is said there holds here too
     COLUMNS  (optional) further columns of the manifest that shape the output
     outside  (optional) (config) -> None, or a function (recording) -> dict: digests of files
              beside the artifacts that shape the output of this recording
+    admission  (optional) (config) -> None, or a function (recording, facts) that raises
+             `RecordingFailed` if an output with these facts may not be used under this config
 
 `run` reads only what `job` gives it and knows nothing of where it runs. An expected failure of the
 recording is raised as `RecordingFailed`. Files named `*.sidecar.json` describe how the data came
@@ -41,6 +44,8 @@ class Job:
     """Folder of the published artifact of every stage in NEEDS."""
     out: Path
     """Empty folder on the file system of the store; what is in it afterwards is published."""
+    partial: Path | None = None
+    """Folder, which may have to be made, that outlasts attempts which fail but not for good."""
 
 
 class Stage(Protocol):

@@ -105,7 +105,7 @@ def run(job: Job) -> Facts:
         "device": device,
         "seconds": round(seconds, 3),
         "frames_per_second": round(video["frames"] / seconds, 2),
-        "hands": _coverage(found),
+        "hands": coverage(found["skeleton"]) if "skeleton" in found else {},
     }
 
 
@@ -121,10 +121,9 @@ def _found(job: Job, device: str, frames: int) -> Mapping[str, Keypoints]:
     return detector.detect(decode(job.inputs["video"] / "video.mp4"))
 
 
-def _coverage(found: Mapping[str, Keypoints]) -> dict[str, float]:
+def coverage(skeleton: Keypoints) -> dict[str, float]:
     """Share of frames in which each hand, and any hand, is detected; empty without hands."""
-    skeleton = found.get("skeleton")
-    if skeleton is None or not skeleton.topology.left_hand:
+    if not skeleton.topology.left_hand:
         return {}
     t = max(len(skeleton), 1)
     seen = hands_detected(skeleton.confidence, skeleton.topology)

@@ -46,16 +46,17 @@ def run(job: Job) -> Facts:
     done: dict[str, Keypoints] = {}
     for field, topology_name in summary.fields.items():
         found = files.load(detect, field, topology_name)
-        keypoints = _interpolated(found, job.config) if field == "skeleton" else _unfilled(found)
+        keypoints = fill(found, job.config) if field == "skeleton" else _unfilled(found)
         files.save(job.out, field, keypoints)
         done[field] = keypoints
-        facts[field] = _shares(keypoints)
+        facts[field] = shares(keypoints)
     present = done if summary.present else None
     files.write_summary(job.out / "interpolate.json", summary.frames, present)
     return facts
 
 
-def _interpolated(found: Keypoints, config: Config) -> Keypoints:
+def fill(found: Keypoints, config: Config) -> Keypoints:
+    """Keypoints with their gaps filled."""
     xy, filled = interpolate(
         found.xy,
         found.confidence,
@@ -70,7 +71,8 @@ def _unfilled(found: Keypoints) -> Keypoints:
     return replace(found, filled=np.zeros(found.confidence.shape, np.bool_))
 
 
-def _shares(keypoints: Keypoints) -> Facts:
+def shares(keypoints: Keypoints) -> Facts:
+    """Shares of joints and frames that were detected, and that were filled."""
     cells = max(keypoints.confidence.size, 1)
     filled = 0 if keypoints.filled is None else np.count_nonzero(keypoints.filled)
     return {

@@ -7,7 +7,8 @@ Out: `stems.npy`, (N, S) float32 in the scale of the mixture, a column a source,
      one source: their tracks are added up (Montesinos et al., "Solos", 2020, evaluate so).
 
 The manifest's column `instruments` names the tracks in their order, wherever it is given: files are
-misnamed in places (URMP's piece 15 calls its trombone a trumpet).
+misnamed in places (URMP's piece 15 calls its trombone a trumpet). Files that name the same
+instruments in another order are a contradiction, which somebody has to resolve.
 """
 
 import json
@@ -43,6 +44,9 @@ class Config:
     merge: bool = True
     """Add up the tracks of one instrument; False: every track is a source, the second violin
     is `vn-2`."""
+    min_sources: int = 1
+    """Mixtures of fewer sources are left out: there is nothing to separate in a duet of one
+    instrument."""
     timeout_seconds: float = runtime_only(3600.0)
     """After these ffmpeg is killed."""
 
@@ -56,16 +60,27 @@ def run(job: Job) -> Facts:
     """Writes the sources.
 
     Raises:
-        RecordingFailed: `no_audio`, there are no tracks, or not as many as instruments;
-            `unreadable`, or what `avpipe.media.ffmpeg.run` raises.
+        RecordingFailed: `no_audio`, there are no tracks; `limit`, there are fewer sources than
+            wanted; `unreadable`, or what `tracks.names` and `avpipe.media.ffmpeg.run` raise.
     """
     config: Config = job.config
     folder = job.inputs["download"]
     found = tracks.linked(folder)
-    names = _names([name for name, _ in found], job.recording.extra.get("instruments", ""))
+    if not found:
+        raise RecordingFailed(
+            FailureClass.NO_AUDIO,
+            "it has no tracks of its players: its source must be a folder of folders as URMP's",
+        )
+    names = tracks.names([name for name, _ in found], job.recording.extra.get("instruments", ""))
     frames = Scan.read(folder).frames(config.fps)
     samples = sample_count(frames, config.fps, config.sample_rate)
     sources = list(dict.fromkeys(names if config.merge else _numbered(names)))
+    if len(sources) < config.min_sources:
+        raise RecordingFailed(
+            FailureClass.LIMIT,
+            f"it has {len(sources)} sources ({' '.join(sources)}), stems.min_sources asks for"
+            f" {config.min_sources}",
+        )
     columns = names if config.merge else sources
     stems = np.zeros((samples, len(sources)), np.float32)
     for name, (_, path) in zip(columns, found, strict=True):
@@ -80,23 +95,6 @@ def run(job: Job) -> Facts:
     }
     (job.out / "stems.json").write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
     return {**facts, "tracks": len(found)}
-
-
-def _names(of_files: list[str], instruments: str) -> list[str]:
-    """Name of every track: the manifest's, or else the file's."""
-    if not of_files:
-        raise RecordingFailed(
-            FailureClass.NO_AUDIO,
-            "it has no tracks of its players: its source must be a folder of folders as URMP's",
-        )
-    declared = instruments.split()
-    if declared and len(declared) != len(of_files):
-        raise RecordingFailed(
-            FailureClass.NO_AUDIO,
-            f"it has {len(of_files)} tracks ({' '.join(of_files)}), the manifest's column"
-            f" instruments names {len(declared)} ({instruments})",
-        )
-    return declared or of_files
 
 
 def _numbered(names: list[str]) -> Iterator[str]:

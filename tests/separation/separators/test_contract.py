@@ -56,7 +56,7 @@ def batch(net):
         frames=torch.randint(0, 256, (1, SOURCES, 1, 3, PIXELS, PIXELS), dtype=torch.uint8),
         keypoints=torch.rand(1, SOURCES, 8, 68, 3),
         mouths=torch.randint(0, 256, (1, SOURCES, 8, 3, 16, 16), dtype=torch.uint8),
-        faces=torch.randn(1, SOURCES, 8, 512),
+        faces=torch.randint(0, 256, (1, SOURCES, 8, 3, 32, 32), dtype=torch.uint8),
         references=sources,
     )
     return sources.sum(1), sources, context

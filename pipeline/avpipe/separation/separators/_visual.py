@@ -99,6 +99,8 @@ class FrameVectors(nn.Module):
     """2048-d vectors of frames: ResNet-50 without its classifier, frozen unless fine-tuned."""
 
     SIZE = 2048
+    AT_ONCE = 256
+    """Frames."""
 
     def __init__(self, pretrained: Pretrained, fine_tune: bool) -> None:
         super().__init__()
@@ -115,6 +117,9 @@ class FrameVectors(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Normalised frames (..., 3, H, W) as vectors (..., 2048), each >= 0."""
-        lead = frames.shape[:-3]
-        vectors: Tensor = self.trunk(frames.reshape(-1, *frames.shape[-3:]))
-        return vectors.reshape(*lead, self.SIZE)
+        each = frames.reshape(-1, *frames.shape[-3:])
+        if self.fine_tune:
+            vectors: Tensor = self.trunk(each)
+        else:  # no gradient: many frames need not be in memory at once
+            vectors = torch.cat([self.trunk(some) for some in each.split(self.AT_ONCE)])
+        return vectors.reshape(*frames.shape[:-3], self.SIZE)

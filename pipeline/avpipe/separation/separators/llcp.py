@@ -11,10 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avpipe.separation.separators._faces import FaceNetwork
+from avpipe.separation.separators._faces import FaceNetwork, FaceVectors
 from avpipe.separation.separators._singing import ComplexMaskSeparator
+from avpipe.separation.separators._visual import Pretrained
 
 BINS = 256
+WIDTH = 96
+"""Channels of the audio convolutions but the last."""
 KERNELS = ((1, 7), (7, 1), *((5, 5),) * 12, (1, 1))
 DILATIONS = (
     *((1, 1), (1, 1)),
@@ -27,7 +30,10 @@ DILATIONS = (
 
 @dataclass(frozen=True)
 class Config:
-    """LLCP has no parameters."""
+    """Parameters of LLCP."""
+
+    pretrained: Pretrained = "none"
+    """Weights that the network of the face crops starts from."""
 
 
 class AudioNetwork(nn.Module):
@@ -36,8 +42,8 @@ class AudioNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         for i, (kernel, dilation) in enumerate(zip(KERNELS, DILATIONS, strict=True), 1):
-            inputs = 2 if i == 1 else 96
-            outputs = 8 if i == len(KERNELS) else 96
+            inputs = 2 if i == 1 else WIDTH
+            outputs = 8 if i == len(KERNELS) else WIDTH
             padding = (dilation[0] * (kernel[0] // 2), dilation[1] * (kernel[1] // 2))
             self.add_module(f"conv{i}", nn.Conv2d(inputs, outputs, kernel, 1, padding, dilation))
             self.add_module(f"batch_norm{i}", nn.BatchNorm2d(outputs))
@@ -86,14 +92,19 @@ class LLCPSeparator(ComplexMaskSeparator):
     def __init__(self, config: Config) -> None:
         super().__init__(LLCP(), "faces")
         self.config = config
+        self.faces = FaceVectors(config.pretrained)
 
     def visual(self, shown: Tensor) -> Tensor:
         """See `ComplexMaskSeparator.visual`."""
-        return shown.flatten(0, 1).transpose(1, 2).to(next(self.parameters()).dtype)
+        vectors: Tensor = self.faces(shown.flatten(0, 1))
+        return vectors
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
-        """All in one: `network`."""
-        return {"network": list(self.parameters())}
+        """`network` and `faces` (what makes numbers of the crops)."""
+        return {
+            "network": list(self.network.parameters()),
+            "faces": list(self.faces.parameters()),
+        }
 
 
 def create(config: Config) -> LLCPSeparator:

@@ -120,6 +120,7 @@ class MusicGesture(MaskSeparator):
         self.front_end = FrontEnd()
         self.mask, self.threshold = config.mask, config.threshold
         self.energy_weighted = config.energy_weighted
+        self.topology = config.topology
         joints = topology(config.topology)
         layout = Layout(len(joints), joints.bones, joints.order[0])
         self.encoder, self.decoder = Encoder(), Decoder()

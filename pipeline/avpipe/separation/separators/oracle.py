@@ -16,7 +16,9 @@ from avpipe.separation.spectrogram import FrontEnd
 class Config:
     """Parameters of the ideal masks."""
 
-    mask: masks.Mask = "binary"
+    mask: masks.Mask = "dominant"
+    """Every bin to its loudest source is the best of the binary masks; `binary`, more than half of
+    the mixture's magnitude, is what Sound of Pixels learns."""
     frequency: Literal["log", "linear"] = "linear"
     """Scale on which the mask is made; the way back from `log` costs some of it."""
 

@@ -14,14 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avpipe.errors import UsageError
 from avpipe.separation.interface import Need
-from avpipe.separation.separators._faces import FaceNetwork
+from avpipe.separation.separators._faces import FaceNetwork, FaceVectors
 from avpipe.separation.separators._singing import ComplexMaskSeparator
 from avpipe.separation.separators._stgcn import LAYOUTS, STGCN, WIDTHS, Mode
 from avpipe.separation.separators._visual import normalised, torchvision_model
 
 Visual = Literal["none", "mouths", "faces", "keypoints"]
-Pretrained = Literal["none", "kinetics"]
+Pretrained = Literal["none", "imagenet", "kinetics"]
+STARTS: dict[str, str] = {"mouths": "kinetics", "faces": "imagenet"}
+"""What is seen -> weights that its network can start from."""
 
 BLOCKS: dict[int, tuple[tuple[int, ...], str]] = {
     4: ((32, 64, 128, 256), "ffff"),
@@ -38,12 +41,13 @@ class Config:
     """Parameters of Y-Net."""
 
     visual: Visual = "mouths"
-    """What is seen of the singer: mouth crops (Y-Net-m), face embeddings (-e), 68 landmarks (-g),
-    or nothing (U-Net)."""
+    """What is seen of the singer: crops of the mouth (Y-Net-m), of the face (-e), 68 landmarks
+    (-g), or nothing (U-Net)."""
     blocks: Literal[4, 7] = 4
     """4 as in the paper's first version, 7 as in the released weights."""
     pretrained: Pretrained = "none"
-    """Weights that the network of the mouth crops starts from."""
+    """Weights that the network of the crops starts from: `kinetics` for mouths, `imagenet` for
+    faces."""
 
 
 class Layer(nn.Module):
@@ -176,8 +180,18 @@ class YNetSeparator(ComplexMaskSeparator):
 
     def __init__(self, config: Config) -> None:
         need: Need | None = None if config.visual == "none" else config.visual
+        if config.pretrained not in ("none", STARTS.get(config.visual)):
+            raise UsageError(
+                f"pretrained = {config.pretrained!r} does not go with visual = {config.visual!r}"
+            )
         super().__init__(YNet(config.visual, config.blocks, config.pretrained), need)
         self.config = config
+        self.topology = "face68" if config.visual == "keypoints" else ""
+        self.faces = (
+            FaceVectors("none" if config.pretrained == "none" else "imagenet")
+            if config.visual == "faces"
+            else None
+        )
 
     def visual(self, shown: Tensor) -> Tensor:
         """See `ComplexMaskSeparator.visual`; of keypoints the positions, without confidence."""
@@ -185,17 +199,20 @@ class YNetSeparator(ComplexMaskSeparator):
         each = shown.flatten(0, 1)
         if self.config.visual == "keypoints":
             return each[..., :2].to(like.dtype).permute(0, 3, 1, 2).unsqueeze(-1)
-        if self.config.visual == "faces":
-            return each.to(like.dtype).transpose(1, 2)
+        if self.faces is not None:
+            vectors: Tensor = self.faces(each)
+            return vectors
         return normalised(each, like, KINETICS_MEAN, KINETICS_STD).transpose(1, 2)
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
-        """`audio`, and what sees: `visual` (its network and the fusion)."""
+        """`audio`, and what sees: `visual` (its network and the fusion) and, of faces, `faces`."""
         seeing = ("motion_net", "graph_net", "fusion_layer")
         named: dict[str, list[nn.Parameter]] = {"audio": []}
         for name, parameter in self.network.named_parameters():
             part = "visual" if name.startswith(seeing) else "audio"
             named.setdefault(part, []).append(parameter)
+        if self.faces is not None:
+            named["faces"] = list(self.faces.parameters())
         return named
 
 

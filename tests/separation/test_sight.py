@@ -1,4 +1,4 @@
-"""Pictures of the drawn sources: the right ones, cropped, reproducible; and networks that see."""
+"""What is seen of the drawn sources: the right pictures, cropped, reproducible, in step."""
 
 from pathlib import Path
 
@@ -8,15 +8,17 @@ import torch
 
 from avpipe import open_dataset
 from avpipe.errors import UsageError
-from avpipe.separation import data, mixing, pictures, separate
+from avpipe.separation import data, footage, mixing, separate, sight
 from avpipe.separation.data import AudioBank
 from avpipe.separation.evaluate import evaluate
 from avpipe.separation.mixing import Draw, Mixing
-from avpipe.separation.pictures import Look, Pictures
+from avpipe.separation.players import watch
+from avpipe.separation.sight import Look, Sight
 from avpipe.separation.train import Config, train
 from sound_dataset import RATE, pack_sound
 
 WINDOW = 2 * RATE
+PICTURES = frozenset({"frames"})
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +48,8 @@ def drawn(bank: AudioBank, seconds: float) -> Draw:
 
 
 def test_pictures_are_those_around_the_middle_of_the_window(seen: Path, bank: AudioBank) -> None:
-    look = Look(count=3, seconds_apart=0.6)
-    frames = Pictures.load(open_dataset(seen), bank, look).frames(drawn(bank, seconds=2.0))
+    look = Look(PICTURES, pictures=3, seconds_apart=0.6)
+    frames = Sight.load(open_dataset(seen), bank, look).context(drawn(bank, seconds=2.0)).frames
     assert frames.shape == (1, 2, 3, 3, 224, 224)
     assert frames.dtype == torch.uint8
     # The middle is at 3 s, frame 75: picture 25; 0.6 s are five pictures.
@@ -57,17 +59,17 @@ def test_pictures_are_those_around_the_middle_of_the_window(seen: Path, bank: Au
 
 
 def test_pictures_beyond_the_segment_are_its_first_and_last(seen: Path, bank: AudioBank) -> None:
-    look = Look(count=3, seconds_apart=30.0)
-    frames = Pictures.load(open_dataset(seen), bank, look).frames(drawn(bank, seconds=2.0))
+    look = Look(PICTURES, pictures=3, seconds_apart=30.0)
+    frames = Sight.load(open_dataset(seen), bank, look).context(drawn(bank, seconds=2.0)).frames
     right = frames[0, 0, :, :, :, 200].float().mean((1, 2))
     np.testing.assert_allclose(right, [150, 175, 150 + 66], atol=2)
 
 
 def test_random_crops_depend_on_the_seed_alone(seen: Path, bank: AudioBank) -> None:
-    source = Pictures.load(open_dataset(seen), bank, Look())
+    source = Sight.load(open_dataset(seen), bank, Look(PICTURES))
     how = Mixing(fewest=1, most=2)
     some = mixing.draw(bank, how, 6, 0, 0)
-    first, again, other = (source.frames(some, seed) for seed in ((1, 2), (1, 2), (1, 3)))
+    first, again, other = (source.context(some, seed).frames for seed in ((1, 2), (1, 2), (1, 3)))
     torch.testing.assert_close(first, again, rtol=0, atol=0)
     assert not torch.equal(first, other)
 
@@ -75,16 +77,16 @@ def test_random_crops_depend_on_the_seed_alone(seen: Path, bank: AudioBank) -> N
 def test_a_crop_is_a_square_of_the_picture_and_may_be_mirrored() -> None:
     pixels = np.zeros((100, 200, 3), np.uint8)
     pixels[:, 150:] = 200
-    right = pictures.crop(pixels, (1.0, 0.5, False), 1.0)
+    right = sight.crop(pixels, (1.0, 0.5, False), 1.0)
     assert right.shape == (224, 224, 3)
     assert (right[:, :100].max(), right[:, 124:].min()) == (0, 200)
-    mirrored = pictures.crop(pixels, (1.0, 0.5, True), 1.0)
+    mirrored = sight.crop(pixels, (1.0, 0.5, True), 1.0)
     np.testing.assert_array_equal(mirrored, right[:, ::-1])
-    assert pictures.crop(pixels, (0.0, 0.0, False), 1.1).max() == 0
+    assert sight.crop(pixels, (0.0, 0.0, False), 1.1).max() == 0
 
 
 def test_the_nearest_pictures_are_chosen() -> None:
-    assert pictures.nearest(np.array([0, 3, 6, 9]), np.array([-5.0, 4.4, 4.6, 99.0])) == [
+    assert sight.nearest(np.array([0, 3, 6, 9]), np.array([-5.0, 4.4, 4.6, 99.0])) == [
         0,
         1,
         2,
@@ -124,19 +126,21 @@ def test_sound_of_pixels_trains_resumes_is_evaluated_and_used(
     stems = separate(duet, tmp_path / "run", ["left", "right"], exact_sum=True)
     assert list(stems.stems) == ["left", "right"]
     np.testing.assert_allclose(sum(stems.stems.values()), stems.mixture, atol=1e-6)
-    with pytest.raises(UsageError, match="has no pictures, and this separator needs to see"):
+    with pytest.raises(UsageError, match="has no pictures: the players cannot be seen"):
         separate(resources / "urmp_20_tpt_11025.flac", tmp_path / "run", ["trumpet"])
 
 
 def test_players_are_cut_from_left_to_right(resources: Path) -> None:
     video = resources / "urmp_09_vn_crop.mp4"
-    two = pictures.players(video, 2, Look(count=3, seconds_apart=0.5))
-    assert two.shape == (2, 3, 3, 224, 224)
-    whole = pictures.players(video, 1, Look())
-    assert not torch.equal(two[0, 1], two[1, 1])
-    assert whole.float().std() > 10
+    with footage.opened(video, 2) as film:  # there is one player: two strips
+        two = watch(film, Look(PICTURES))
+    frames = two.context(Look(PICTURES, pictures=3, seconds_apart=0.5), 1.0, 3.0).frames
+    assert frames is not None
+    assert frames.shape == (1, 2, 3, 3, 224, 224)
+    assert not torch.equal(frames[0, 0, 1], frames[0, 1, 1])
+    assert frames[0].float().std() > 10
 
 
 def test_a_dataset_without_pictures_is_one_clear_line(notes: Path) -> None:
-    with pytest.raises(UsageError, match="holds no frames: build it with --fields frames"):
-        data.load(open_dataset(notes), "train", (), RATE, WINDOW, ("frames",))
+    with pytest.raises(UsageError, match="holds no frames: build it with --fields audio,frames"):
+        Look(PICTURES).check(open_dataset(notes))

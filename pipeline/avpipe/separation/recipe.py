@@ -1,0 +1,109 @@
+"""What a training needs but the data: separator, mixtures, optimiser and patience."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from avpipe.separation.losses import Loss
+from avpipe.separation.mixing import Mixing
+from avpipe.separation.schedule import Rules
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a training needs but the data. Steps are those of the optimiser."""
+
+    follows: str
+    """Source, and what it leaves open."""
+    separator: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the separator."""
+    starts_from: Literal["scratch", "weights"] = "scratch"
+    """`weights`: it must be given the run it starts from."""
+
+    fewest: int = 2
+    """Sources in a mixture, and so on: see `Mixing`."""
+    most: int = 2
+    categories: Literal["different", "any", "same"] = "different"
+    combine: Literal["mean", "sum"] = "mean"
+    gain: tuple[float, ...] = (1.0, 1.0)
+    peak: bool = False
+    clip: Literal["none", "waveform", "magnitude"] = "none"
+
+    accompanied: bool = False
+    """Every mixture has one source more, from a dataset of its own, that is only heard: it must be
+    given that dataset."""
+
+    pictures: int = 1
+    """Shown of every source, to separators that look at pictures."""
+    picture_seconds: float = 3.0
+    """From one picture to the next."""
+    pictures_from: Literal["middle", "start"] = "middle"
+    """Around the middle of the clip, or the first one where it begins."""
+
+    loss: Loss = "bce"
+    batch: int = 16
+    """Mixtures a step, over all devices."""
+    steps: int = 100_000
+    optimiser: Literal["adam", "sgd"] = "adam"
+    rate: float = 1e-3
+    """Learning rate."""
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Part of the separator -> its own learning rate; 0 freezes it."""
+    momentum: float = 0.9
+    """Of sgd."""
+    weight_decay: float = 0.0
+    clip_gradient: float = 0.0
+    """Largest norm of the gradient; 0: no bound."""
+
+    curriculum: bool = False
+    """Start with `fewest` sources in every mixture and add one whenever the validation loss has
+    not improved for `curriculum_steps`, up to `most`."""
+    curriculum_steps: int = 0
+    drop_steps: int = 0
+    drop_factor: float = 0.5
+    milestones: tuple[int, ...] = ()
+    milestone_factor: float = 0.1
+    stop_steps: int = 0
+    minimum_change: float = 0.0
+
+    validate_steps: int = 500
+    """Steps between validations."""
+    validation_mixtures: int = 256
+    """Fixed mixtures of held-out recordings."""
+    example_steps: int = 5_000
+    """Steps between example separations."""
+
+    @property
+    def rules(self) -> Rules:
+        """For the schedule."""
+        return Rules(
+            first_sources=self.fewest if self.curriculum else self.most,
+            last_sources=self.most,
+            curriculum_steps=self.curriculum_steps,
+            drop_steps=self.drop_steps,
+            drop_factor=self.drop_factor,
+            milestones=self.milestones,
+            milestone_factor=self.milestone_factor,
+            stop_steps=self.stop_steps,
+            minimum_change=self.minimum_change,
+        )
+
+    @property
+    def accompanying(self) -> Mixing:
+        """How the sources that only accompany are drawn: from any of their categories alike."""
+        low, high = self.gain
+        return Mixing(fewest=1, most=1, categories="different", gain=(low, high))
+
+    def mixing(self, sources: int) -> Mixing:
+        """How mixtures are made while the schedule is at `sources`."""
+        low, high = self.gain
+        return Mixing(
+            fewest=sources if self.curriculum else self.fewest,
+            most=sources,
+            categories=self.categories,
+            combine=self.combine,
+            gain=(low, high),
+            peak=self.peak,
+            clip=self.clip,
+        )

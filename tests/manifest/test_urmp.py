@@ -1,0 +1,114 @@
+"""URMP as a user has it on disk: a folder of pieces, some of which are not as they should be."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import avpipe
+from avpipe import cli
+
+RESOURCES = Path(__file__).parents[1] / "resources"
+TRACKS = ("tpt", "vn", "vc")
+SHORT = ["--set", "segment.min_frames=25"]
+"""The tracks are five seconds long."""
+
+RIGHT = "20_Pavane_tpt_vn_vc"
+TROMBONE = "15_Surprise_tpt_tpt_tbn"
+ONE_INSTRUMENT = "04_Allegro_fl_fl"
+INCOMPLETE = "12_Spring_vn_vn_vc"
+MISNAMED = "19_Pavane_cl_vn_vc"
+SWAPPED = "17_Nocturne_vn_fl_cl"
+MIXTURE_MISSING = "13_Hark_vn_vn_va"
+ABSENT = "14_Waltz_fl_fl_cl"
+
+
+def piece(folder: Path, name: str, codes: list[str]) -> Path:
+    """A piece's folder with tracks that its files call so."""
+    place = folder / name
+    place.mkdir(parents=True)
+    title = "_".join(name.split("_")[:2])
+    shutil.copy(RESOURCES / "urmp_20_mix_11025.flac", place / f"AuMix_{name}.flac")
+    for number, (code, track) in enumerate(zip(codes, TRACKS, strict=False), start=1):
+        source = RESOURCES / f"urmp_20_{track}_11025.flac"
+        shutil.copy(source, place / f"AuSep_{number}_{code}_{title}.flac")
+    return place
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    """What is built of eight pieces, and the message of every failure."""
+    folder = tmp_path_factory.mktemp("urmp")
+    pieces = folder / "Dataset"
+    piece(pieces, RIGHT, ["tpt", "vn", "vc"])
+    piece(pieces, TROMBONE, ["tpt", "tpt", "tpt"])
+    piece(pieces, ONE_INSTRUMENT, ["fl", "fl"])
+    next(piece(pieces, INCOMPLETE, ["vn", "vn", "vc"]).glob("AuSep_2_*")).unlink()
+    wrong = next(piece(pieces, MISNAMED, ["cl", "vn", "vc"]).glob("AuSep_3_*"))
+    wrong.rename(wrong.with_name("cello.flac"))
+    piece(pieces, SWAPPED, ["fl", "vn", "cl"])
+    next(piece(pieces, MIXTURE_MISSING, ["vn", "vn", "va"]).glob("AuMix_*")).unlink()
+    names = [
+        RIGHT,
+        TROMBONE,
+        ONE_INSTRUMENT,
+        INCOMPLETE,
+        MISNAMED,
+        SWAPPED,
+        MIXTURE_MISSING,
+        ABSENT,
+    ]
+    out = folder / "out"
+    command = ["build", "urmp", "--source", str(pieces), "--ids", ",".join([*names, ABSENT])]
+    assert cli.run([*command, "--out", str(out), "--workers", "1", *SHORT]) == 0
+    return out, errors(out)
+
+
+def errors(out: Path) -> dict[str, str]:
+    from avpipe.ledger import FILE, Ledger
+
+    with Ledger(out / FILE) as ledger:
+        return {f.recording: f"{f.stage}: {f.failure}: {f.message}" for f in ledger.failures()}
+
+
+def test_the_right_pieces_are_built_with_their_sources(built):
+    dataset = avpipe.open_dataset(built[0])
+    assert sorted(dataset.index["recording"]) == sorted([RIGHT, TROMBONE])
+    clips = {dataset.clip(i).recording: dataset.clip(i) for i in range(len(dataset))}
+    assert clips[RIGHT].fields["stems"].names == ("tpt", "vn", "vc")
+    assert clips[TROMBONE].fields["stems"].names == ("tpt", "tbn")
+    for clip in clips.values():
+        stems = np.asarray(clip.fields["stems"])
+        np.testing.assert_allclose(stems.sum(axis=0), clip.audio, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (ONE_INSTRUMENT, "stems: limit: it has 1 sources (fl), stems.min_sources asks for 2"),
+        (INCOMPLETE, "holds no AuSep_2_<instrument>_*: its track is missing"),
+        (MISNAMED, "it has 2 tracks (cl vn), the manifest's column instruments names 3 (cl vn vc)"),
+        (SWAPPED, "its files name the tracks fl vn cl, the manifest's column instruments vn fl cl"),
+        (MIXTURE_MISSING, "holds no mixture: name it AuMix_*.wav or mixture.wav"),
+        (ABSENT, f"Dataset holds no {ABSENT}.* and no folder {ABSENT}"),
+    ],
+)
+def test_what_is_wrong_with_the_others_is_said_in_one_line(built, name, words):
+    assert words in built[1][name]
+    assert "\n" not in built[1][name]
+
+
+def test_a_piece_that_was_put_right_is_built_when_asked_to_try_again(built, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(built[0], out)
+    pieces = built[0].parent / "Dataset"
+    shutil.copytree(pieces, tmp_path / "Dataset")
+    wrong = tmp_path / "Dataset" / MISNAMED / "cello.flac"
+    wrong.rename(wrong.with_name("AuSep_3_vc_19_Pavane.flac"))
+    command = ["build", "urmp", "--source", str(tmp_path / "Dataset"), "--ids", MISNAMED, "--json"]
+    capsys.readouterr()
+    assert cli.run([*command, "--out", str(out), "--workers", "1", "--retry-failed", *SHORT]) == 0
+    assert MISNAMED not in errors(out)
+    assert json.loads(capsys.readouterr().out)["segments"] >= 1

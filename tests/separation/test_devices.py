@@ -1,0 +1,80 @@
+"""Several processes share every batch, and learn what one process learns of the whole."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from avpipe.separation import runs
+from sound_dataset import pack_sound
+
+RATE = 22_050
+
+# The Wave-U-Net has no batch norm, whose statistics are those of each process' share.
+SETTINGS = {
+    "recipe.loss": "mse",
+    "recipe.optimiser": "sgd",
+    "recipe.rate": 0.1,
+    "recipe.batch": 2,
+    "recipe.most": 2,
+    "recipe.validate_steps": 1,
+    "recipe.validation_mixtures": 2,
+    "recipe.example_steps": 1000,
+    "separator.context": False,
+    "separator.conditioning": "none",
+}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noise of two instruments, at the rate of the Wave-U-Net."""
+    random = np.random.default_rng(0)
+    recordings = {
+        f"{name}-{part}": (name, part, random.integers(-9_000, 9_000, 3 * RATE).astype(np.int16))
+        for name in ("flute", "tuba")
+        for part in ("train", "validation")
+    }
+    return pack_sound(tmp_path_factory.mktemp("sound"), recordings, RATE)
+
+
+def trained(data: Path, out: Path, steps: int, *more: str) -> dict[str, float]:
+    """Trains by the command line: every process begins as its copy."""
+    command = [sys.executable, "-m", "avpipe", "train", "wave-unet", "--data", str(data)]
+    command += ["--out", str(out), "--device", "cpu", "--json", *more]
+    for name, value in {**SETTINGS, "recipe.steps": steps}.items():
+        if name.startswith("recipe.") or "--resume" not in more:
+            command += ["--set", f"{name}={json.dumps(value)}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return runs.read_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"]
+
+
+def test_two_processes_learn_what_one_does_and_resume_to_the_bit(
+    sound: Path, tmp_path: Path
+) -> None:
+    alone = trained(sound, tmp_path / "alone", 2)
+    both = trained(sound, tmp_path / "both", 2, "--devices", "2")
+    assert both["steps"] == alone["steps"] == 2
+    for name in ("train_loss", "validation_loss", "validation_si_sdr"):
+        assert both[name] == pytest.approx(alone[name], rel=1e-5)
+    expected = weights(tmp_path / "alone")
+    for name, tensor in weights(tmp_path / "both").items():
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-6)
+
+    trained(sound, tmp_path / "half", 1, "--devices", "2")
+    resumed = trained(sound, tmp_path / "half", 2, "--devices", "2", "--resume")
+    assert resumed["train_loss"] == both["train_loss"]
+    assert resumed["validation_loss"] == both["validation_loss"]
+    for name, tensor in weights(tmp_path / "half").items():
+        torch.testing.assert_close(tensor, weights(tmp_path / "both")[name], rtol=0, atol=0)
