@@ -1,11 +1,13 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from avpipe import detectors
 from avpipe.detectors import mediapipe
-from avpipe.detectors._mediapipe.torch_runner import TorchRunner, _Lane, _strict
+from avpipe.detectors._mediapipe.torch_runner import TorchRunner, _Lane
 from avpipe.detectors.mediapipe import Config, Mediapipe, _models
 from avpipe.errors import ToolMissing, UsageError
 from clips import RESOURCES, picture, rgb_frames
@@ -170,20 +172,29 @@ def test_memory_that_does_not_suffice_for_one_group_is_an_error(monkeypatch, vio
         pictures.run("palm", [0], np.array([[280.0, 240, 560, 560, 0]]))
 
 
-def test_single_precision_is_kept_whatever_the_process_has_chosen():
-    import torch
-
-    chosen = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high")
-    try:
-        with _strict():
-            assert torch.get_float32_matmul_precision() == "highest"
-            assert not torch.backends.cudnn.allow_tf32
-            assert torch.backends.cudnn.deterministic
-            assert not torch.backends.cudnn.benchmark
-        assert torch.get_float32_matmul_precision() == "high"
-    finally:
-        torch.set_float32_matmul_precision(chosen)
+@pytest.mark.parametrize("api", ["plain", "names before 2.9", "names from 2.9 on"])
+def test_single_precision_is_kept_whatever_the_process_has_chosen(api):
+    """In a process of its own: PyTorch refuses to go back from one set of names to the other."""
+    program = f"""
+import torch
+from avpipe.detectors._mediapipe.torch_runner import _strict
+api = {api!r}
+if api == "names before 2.9":
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+elif api == "names from 2.9 on" and hasattr(torch.backends.cudnn, "conv"):
+    torch.backends.fp32_precision = "tf32"
+    torch.backends.cudnn.conv.fp32_precision = "tf32"
+def state():
+    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    kinds = [p.fp32_precision for p in (cudnn.conv, products)] if hasattr(cudnn, "conv") else [
+        "tf32" if p.allow_tf32 else "ieee" for p in (cudnn, products)]
+    return [*kinds, cudnn.deterministic, cudnn.benchmark]
+before = state()
+with _strict():
+    assert state() == ["ieee", "ieee", True, False], state()
+assert state() == before, (before, state())
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_steady_body_trembles_less_than_frame_by_frame(performer, per_frame, violin):

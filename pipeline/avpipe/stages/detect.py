@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from avpipe.types import Keypoints, Recording
 NEEDS = ("video",)
 POOL: Pool = "gpu"
 VERSION = 1
+
+_DECODERS = 4
+"""Threads that decode for a GPU, which is faster than one of them."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +120,10 @@ def _found(job: Job, device: str, frames: int) -> Mapping[str, Keypoints]:
         imported: Mapping[str, Keypoints] = load(_config(config), job.recording, frames)
         return imported
     detector = detectors.create(config.detector, device, **config.options, **config.runtime)
-    decode: Any = decode_planes if getattr(detector, "planar", False) else decode_frames
-    return detector.detect(decode(job.inputs["video"] / "video.mp4"))
+    video = job.inputs["video"] / "video.mp4"
+    if getattr(detector, "planar", False):
+        return detector.detect(cast(Any, decode_planes(video, _DECODERS)))
+    return detector.detect(decode_frames(video))
 
 
 def coverage(skeleton: Keypoints) -> dict[str, float]:

@@ -172,6 +172,8 @@ class _Lane:
         self._placed = torch.empty(
             (GROUP, 7), dtype=torch.float64, pin_memory=self._stream is not None
         )
+        # A wait that sleeps: decoders need the core.
+        self._done = torch.cuda.Event(blocking=True) if self._stream else None
         self._used, self._pending = 0, list[Tensor]()
 
     def start(self, name: str, pictures: TorchPictures, placed: npt.NDArray[np.float64]) -> None:
@@ -193,11 +195,13 @@ class _Lane:
                 crops(pictures.frames, on_device, model.size, model.replicate, self._sample)
             )
             self._pending = program.run()
+            if self._done is not None:
+                self._done.record()
 
     def finish(self) -> list[Float32]:
         """Waits for what was begun; its outputs (n, ...)."""
-        if self._stream is not None:
-            self._stream.synchronize()
+        if self._done is not None:
+            self._done.synchronize()
         return [output[: self._used].numpy().copy() for output in self._pending]
 
 
@@ -268,15 +272,22 @@ def _strict() -> Iterator[None]:
 
     By default cuDNN multiplies in TensorFloat-32, which moves hands by half a pixel.
     """
-    products = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    settings: list[tuple[Any, str, Any]] = [
+        (cudnn, "enabled", True), (cudnn, "benchmark", False), (cudnn, "deterministic", True)
+    ]  # fmt: skip
+    if hasattr(cudnn, "conv"):  # PyTorch 2.9 on; it refuses a mixture with the names before
+        settings += [(part, "fp32_precision", "ieee") for part in (cudnn.conv, products)]
+    else:
+        settings += [(part, "allow_tf32", False) for part in (cudnn, products)]
+    chosen = [getattr(part, name) for part, name, _ in settings]
     try:
-        with torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        ):
-            yield
+        for part, name, value in settings:
+            setattr(part, name, value)
+        yield
     finally:
-        torch.set_float32_matmul_precision(products)
+        for (part, name, _), value in zip(settings, chosen, strict=True):
+            setattr(part, name, value)
 
 
 def _is_out_of_memory(error: BaseException | None) -> bool:
