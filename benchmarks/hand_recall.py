@@ -122,7 +122,7 @@ def draw(found: dict[str, dict[str, Keypoints]], clips: Sequence[Path]) -> None:
         for name, skeleton in found[clip.stem].items():
             drawn = np.array(frame)
             draw_person(drawn, skeleton, _DRAWN)
-            cell = Image.fromarray(drawn)
+            cell = Image.fromarray(drawn[-min(drawn.shape[:2]) :])
             cell.thumbnail((420, 300))
             ImageDraw.Draw(cell).text(
                 (6, 4), name, fill="white", stroke_width=2, stroke_fill="black"

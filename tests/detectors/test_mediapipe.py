@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+import cuda_stand_in
 from avpipe import detectors
 from avpipe.detectors import mediapipe
 from avpipe.detectors._mediapipe.torch_runner import TorchRunner, _Lane
@@ -170,6 +171,25 @@ def test_memory_that_does_not_suffice_for_one_group_is_an_error(monkeypatch, vio
     pictures = TorchRunner(["palm"], "cpu", 64).load(list(violin[:1]))
     with pytest.raises(torch.cuda.OutOfMemoryError):
         pictures.run("palm", [0], np.array([[280.0, 240, 560, 560, 0]]))
+
+
+def test_captured_once_and_replayed_a_lane_computes_the_same(monkeypatch, violin):
+    """What is done on CUDA, with a stand-in for its streams and graphs."""
+    around = np.tile([[280.0, 240, 560, 560, 0]], (20, 1))
+    around[:, 4] = np.linspace(-1, 1, 20)
+    index = np.arange(20) % 2
+    for name in ("pose", "hand_recrop"):
+        runner = TorchRunner([name], "cpu", 32)
+        expected = runner.load(list(violin[:2])).run(name, index, around)
+        runner = TorchRunner([name], "cpu", 32)
+        with monkeypatch.context() as patches:
+            graphs = cuda_stand_in.install(patches, runner)
+            pictures = runner.load(list(violin[:2]))
+            found = [pictures.run(name, index, around) for _ in range(2)]
+        for outputs in found:
+            for one, other in zip(outputs, expected, strict=True):
+                np.testing.assert_array_equal(one, other)
+        assert [graph.replays for graph in graphs] == [2, 2]
 
 
 @pytest.mark.parametrize("api", ["plain", "names before 2.9", "names from 2.9 on"])

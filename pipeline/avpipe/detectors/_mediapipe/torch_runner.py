@@ -95,7 +95,7 @@ class TorchRunner:
             except RuntimeError as error:
                 if not _is_out_of_memory(error) or len(self._lanes) == 1:
                     raise
-                self._halve()
+            self._halve()  # out here, where no traceback holds on to what it frees
 
     def _groups(
         self, name: str, pictures: "TorchPictures", placed: npt.NDArray[np.float64]
