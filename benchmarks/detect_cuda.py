@@ -172,10 +172,10 @@ def same_bits(device: str, count: int) -> dict[str, bool]:
     if device == "cuda":
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.empty_cache()
-        allowed = torch.cuda.memory_reserved() + 900 * 2**20
+        allowed = torch.cuda.memory_reserved() + 600 * 2**20
         torch.cuda.set_per_process_memory_fraction(allowed / total)
     else:
-        _refuse_more_lanes_than(2, runner)
+        _refuse_more_lanes_than(1, runner)
     try:
         found = scarce.detect(frames)["skeleton"].xy
     finally:
