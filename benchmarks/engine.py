@@ -153,8 +153,8 @@ def _synthesize(target: Path, number: int) -> None:
     """Two seconds of test pattern and tone, other ones for every number."""
     pictures = f"testsrc2=duration=2:size=160x120:rate=30,hue=h={number}/7"
     sound = f"sine=duration=2:sample_rate=44100:frequency={200 + number}"
-    command = [ffmpeg.executable(), "-v", "error", "-f", "lavfi", "-i", pictures]
-    command += ["-f", "lavfi", "-i", sound, "-preset", "ultrafast", "-threads", "1", target]
+    command = [str(ffmpeg.executable()), "-v", "error", "-f", "lavfi", "-i", pictures]
+    command += ["-f", "lavfi", "-i", sound, "-preset", "ultrafast", "-threads", "1", str(target)]
     subprocess.run(command, check=True)
 
 

@@ -2,7 +2,8 @@
 take.
 
     OMP_NUM_THREADS=1 PYTHONPATH=pipeline python benchmarks/train.py [DATASET] [--files FOLDER]
-                      [--device cuda] [--recipes a,b] [--batch N] [--options bf16-mixed,compile]
+                      [--device cuda] [--recipes a,b] [--batch N] [--turn 4]
+                      [--options bf16-mixed,compile]
 
 DATASET is a built dataset at 11,025 Hz; without one the bank holds `--hours` of noise in 13 classes
 (all of Solos is 65 hours), which costs the same. FOLDER holds the sound files it was built from.
@@ -10,14 +11,20 @@ DATASET is a built dataset at 11,025 Hz; without one the bank holds `--hours` of
 - `loader`: two-source samples a second, from resident sound to the network's input and target.
   Peer (with --files): an item as the loaders of the papers' code make it: a file decoded per
   source, librosa's STFT of the mixture and of every source with magnitude and phase, log-frequency
-  warp and masks. It is called without worker processes, whose queues would cost it more.
+  warp and masks. It is called without worker processes, whose queues would cost it more. The bound:
+  the Fourier transforms of two sources alone. Their 1,022 samples (2 x 7 x 73) take over four times
+  as long as 1,024 would, but are the papers'.
 - `recipes`: steps a second with batches from the bank, with one constant example, and of examples
   without the network; memory; hours of the whole schedule at that rate. Pictures of separators
   that see are random and stay on the device: their decoding is not part of this.
 
 What is compared takes turns. On the CPU rates are per second of this process' CPU time, so that
 what else runs on the machine counts little, and are for one process of OMP_NUM_THREADS threads; on
-CUDA they are per second of wall time. Needs torch and numpy; librosa for the peer.
+CUDA they are per second of wall time. Needs torch and numpy; librosa for the peer. All that is at
+11,025 Hz, with a GPU of 80 GB:
+
+    ... --device cuda --hours 65 --recipes sop-music,sop-unet5-solos,single-image-resnet18-unet,
+        solos-paper,released-code,thesis-exp-1,thesis-exp-4,thesis-exp-9,thesis-exp-12
 """
 
 import argparse
@@ -34,18 +41,17 @@ import torch
 from torch import Tensor
 
 from avpipe import separation
-from avpipe.separation import data, mixing, runs
+from avpipe.separation import data, mixing, runs, separators
 from avpipe.separation.data import AudioBank
 from avpipe.separation.interface import Trainable
 from avpipe.separation.losses import loss
 from avpipe.separation.mixing import Batch, Mixing
+from avpipe.separation.recipe import Recipe
 from avpipe.separation.recipes import recipe
 from machine import machine, save
 
 RATE, SAMPLES, CLASSES = 11_025, 65_535, 13
 TURNS = 5
-SECONDS = 4.0
-"""Of a turn."""
 PAIR = Mixing(combine="mean", gain=(0.5, 1.5), categories="any")
 PAIRS = 8
 """Samples in a batch of the loader."""
@@ -86,8 +92,8 @@ class PaperLoader:
         return warped[0, 0], torch.from_numpy(np.angle(spectrum))
 
 
-def rates(calls: Mapping[str, Call], device: str) -> dict[str, float]:
-    """Calls a second of each, by turns, after two to warm up."""
+def rates(calls: Mapping[str, Call], device: str, turn: float) -> dict[str, float]:
+    """Calls a second of each, by turns of so many seconds, after two to warm up."""
     counts, seconds = dict.fromkeys(calls, 0), dict.fromkeys(calls, 0.0)
     for call in calls.values():
         call(0)
@@ -95,7 +101,7 @@ def rates(calls: Mapping[str, Call], device: str) -> dict[str, float]:
     for _ in range(TURNS):
         for name, call in calls.items():
             start = _now(device)
-            while _now(device, wait=False) - start < SECONDS:
+            while _now(device, wait=False) - start < turn:
                 call(counts[name])
                 counts[name] += 1
             seconds[name] += _now(device) - start
@@ -144,7 +150,7 @@ def bank_of(dataset: Path | None, hours: float, device: str) -> AudioBank:
     return bank.to(data.resident_device(bank, torch.device(device)))
 
 
-def loader(bank: AudioBank, files: Path | None, device: str) -> dict[str, float]:
+def loader(bank: AudioBank, files: Path | None, device: str, turn: float) -> dict[str, float]:
     """Samples a second of ours and of the peer."""
     net = separation.create("sop", sound="unet5", mask="binary").to(device)
     assert isinstance(net, Trainable)
@@ -156,12 +162,14 @@ def loader(bank: AudioBank, files: Path | None, device: str) -> dict[str, float]
         net.example(batch.mixture, batch.sources, batch.context)
 
     size = PAIRS if device == "cpu" else 32 * PAIRS
-    calls: dict[str, Call] = {"avpipe": ours}
+    frames = torch.randn(size * 2 * 256, 1022, device=device)
+    calls: dict[str, Call] = {"avpipe": ours, "transforms_alone": lambda _: torch.fft.rfft(frames)}
     if files is not None:
         items = PaperLoader(sorted(p for p in files.rglob("*") if p.suffix in (".wav", ".flac")))
         calls["paper_style"] = items.__getitem__
-    found = rates(calls, device)
+    found = rates(calls, device, turn)
     found["avpipe"] *= size
+    found["transforms_alone"] *= size
     result = {f"{name}_samples_per_second": round(rate, 1) for name, rate in found.items()}
     if files is not None:
         result["times"] = round(found["avpipe"] / found["paper_style"], 1)
@@ -169,12 +177,12 @@ def loader(bank: AudioBank, files: Path | None, device: str) -> dict[str, float]
 
 
 def training(
-    name: str, bank: AudioBank, device: str, size: int | None, options: list[str]
+    name: str, bank: AudioBank, device: str, size: int | None, options: list[str], turn: float
 ) -> dict[str, Any]:
     """What a recipe's steps cost."""
     chosen = recipe(name)
     count, how = size or chosen.batch, chosen.mixing(chosen.most)
-    net = separation.create(chosen.separator, **{**chosen.options, **_unpretrained(chosen.options)})
+    net = separation.create(chosen.separator, **_options(chosen, bank))
     assert isinstance(net, Trainable)
     runs.apply_recipe(net, chosen.clip)
     net.to(device).train()
@@ -209,6 +217,7 @@ def training(
             "of_examples_alone": example,
         },
         device,
+        turn,
     )
     whole, still, alone = found.values()
     return {
@@ -227,8 +236,11 @@ def training(
     }
 
 
-def _unpretrained(options: Mapping[str, Any]) -> dict[str, str]:
-    return {"pretrained": "none"} if "pretrained" in options else {}
+def _options(chosen: Recipe, bank: AudioBank) -> dict[str, Any]:
+    """Of the separator: the recipe's, for the classes of the bank, with nothing to download."""
+    known = separators.module(chosen.separator).Config
+    meant = {"pretrained": "none", "classes": bank.names}
+    return {**chosen.options, **{k: v for k, v in meant.items() if hasattr(known, k)}}
 
 
 def _peak_megabytes(device: str) -> int:
@@ -246,6 +258,7 @@ def main() -> None:
     parser.add_argument("--recipes", default=",".join(RECIPES))
     parser.add_argument("--batch", type=int)
     parser.add_argument("--options", default="")
+    parser.add_argument("--turn", type=float, default=4.0, help="seconds")
     arguments = parser.parse_args()
     device, options = arguments.device, [o for o in arguments.options.split(",") if o]
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))))
@@ -263,9 +276,9 @@ def main() -> None:
                 "hours": round(bank.samples.numel() / RATE / 3600, 2),
                 "on": bank.samples.device.type,
             },
-            "loader": loader(bank, arguments.files, device),
+            "loader": loader(bank, arguments.files, device, arguments.turn),
             "recipes": {
-                name: training(name, bank, device, arguments.batch, options)
+                name: training(name, bank, device, arguments.batch, options, arguments.turn)
                 for name in arguments.recipes.split(",")
                 if name
             },

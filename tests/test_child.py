@@ -188,3 +188,14 @@ def test_a_stage_that_fills_the_disk_fails_as_disk(
     assert outcome.failure == "disk"
     assert outcome.message.endswith("No space left on device")
     assert not list((order("disk").root / "tmp").iterdir())
+
+
+def test_a_store_that_cannot_be_written_to_is_nobody_s_fault(
+    child: Child, order: Callable[..., Order]
+) -> None:
+    wanted = order("good")
+    (wanted.root / wanted.stage).parent.mkdir(parents=True, exist_ok=True)
+    (wanted.root / wanted.stage).touch()  # in the way of the folder
+    outcome = child.perform(wanted)
+    assert (outcome.stop, outcome.failure) == (True, None)
+    assert f"{wanted.stage} cannot be written to" in outcome.message

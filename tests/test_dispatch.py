@@ -79,10 +79,10 @@ def test_a_slot_has_a_task_in_waiting_unless_tasks_are_long() -> None:
 
 
 def test_short_tasks_travel_together_and_every_worker_gets_its_share() -> None:
-    queue = measured(0.1)
+    queue = measured(0.25)
     for i in range(100):
         queue.put(task(str(i)))
-    assert [len(t) for t, _ in queue.start({"cpu": 2}, 0.0, lambda _: True)] == [5, 5, 5, 5]
+    assert [len(t) for t, _ in queue.start({"cpu": 2}, 0.0, lambda _: True)] == [4, 4, 4, 4]
     queue = measured(0.001)
     for i in range(80):
         queue.put(task(str(i)))

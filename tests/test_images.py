@@ -4,7 +4,6 @@ from PIL import Image
 
 from avpipe import images
 from avpipe.errors import DatasetError
-from avpipe.timegrid import kept_range
 from avpipe.types import Segment
 
 
@@ -76,5 +75,5 @@ def test_saved_pictures_are_counted_and_indexed(pictures, tmp_path):
     [((0, 9), 3, [0, 3, 6]), ((1, 9), 3, [3, 6]), ((3, 10), 3, [3, 6, 9]), ((1, 3), 3, [])],
 )
 def test_kept_frames_are_the_multiples_of_step_in_the_segment(segment, step, expected):
-    start, stop = kept_range(Segment(*segment), step)
+    start, stop = Segment(*segment).every(step)
     assert [i * step for i in range(start, stop)] == expected

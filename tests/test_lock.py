@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from avpipe.errors import Locked
+from avpipe.errors import Locked, UsageError
 from avpipe.lock import exclusive
 
 HOLDER = """
@@ -45,3 +45,10 @@ def test_a_holder_that_wrote_nothing_is_still_a_holder(tmp_path: Path) -> None:
         (tmp_path / ".lock").write_text("")
         with pytest.raises(Locked, match="another process"):
             exclusive(tmp_path).__enter__()
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_folder_that_cannot_be_is_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=f"{name} cannot be written to .*--out"):
+        exclusive(tmp_path / name).__enter__()

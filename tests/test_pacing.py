@@ -23,6 +23,16 @@ def test_youtube_is_asked_every_few_seconds_whatever_its_host_is_called() -> Non
     assert pace.wait_seconds("https://notyoutube.org/y", 0.0) == 0
 
 
+def test_intervals_vary_and_hosts_do_not_wait_for_each_other() -> None:
+    pace, waits = Pace(PaceConfig(interval_seconds=10.0)), set()
+    for _ in range(20):
+        pace.started("https://a.example/1", 0.0)
+        waits.add(pace.wait_seconds("https://a.example/2", 0.0))
+        assert pace.wait_seconds("https://b.example/1", 0.0) == 0
+    assert all(7.0 <= wait <= 13.0 for wait in waits)
+    assert max(waits) - min(waits) > 1.0
+
+
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 10), min_size=20, max_size=60))
 def test_the_mean_interval_is_kept(gaps: list[float]) -> None:

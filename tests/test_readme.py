@@ -1,4 +1,4 @@
-"""The README says what is there: its commands, paths, recipes and figures are compared with it."""
+"""The README and docs say what is there: commands, paths and figures are compared with it."""
 
 import json
 import re
@@ -9,10 +9,13 @@ import pytest
 import typer
 
 from avpipe import cli
+from avpipe.dag import FIELDS
 
 CHECKOUT = Path(__file__).parents[1]
 README = (CHECKOUT / "README.md").read_text()
 CONTRIBUTING = (CHECKOUT / "CONTRIBUTING.md").read_text()
+MANIFESTS = (CHECKOUT / "manifests" / "README.md").read_text()
+STORAGE = (CHECKOUT / "docs" / "storage.md").read_text()
 
 
 def commands() -> dict[str, str]:
@@ -31,19 +34,25 @@ def test_the_table_of_commands_is_what_the_help_says() -> None:
     assert table in README, f"the README's table should be\n{table}"
 
 
-@pytest.mark.parametrize("line", re.findall(r"^    (avpipe .*)$", README, re.MULTILINE))
+@pytest.mark.parametrize("line", re.findall(r"^    (avpipe .*)$", README + MANIFESTS, re.MULTILINE))
 def test_every_example_names_a_command_and_its_options(
     line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = line.split("#")[0].split()
     assert words[1] in commands()
-    assert cli.run([words[1], "--help"]) == 0
+    named = words[1:3] if words[1] == "manifest" else words[1:2]
+    assert cli.run([*named, "--help"]) == 0
     shown = capsys.readouterr().out
     for option in (word for word in words if word.startswith("--")):
         assert option in shown
 
 
-@pytest.mark.parametrize("text", [README, CONTRIBUTING])
+def test_every_field_of_a_dataset_is_described() -> None:
+    table = "\n".join(re.findall(r"^\| `.*$", MANIFESTS, re.MULTILINE))
+    assert [name for name in FIELDS if f"`{name}`" not in table] == []
+
+
+@pytest.mark.parametrize("text", [README, CONTRIBUTING, STORAGE])
 def test_every_path_in_the_prose_exists(text: str) -> None:
     named = set(
         re.findall(
@@ -66,3 +75,23 @@ def test_every_make_target_exists(target: str) -> None:
 def test_every_measured_claim_has_a_result_with_its_machine(line: str) -> None:
     result = json.loads((CHECKOUT / "benchmarks" / "results" / f"{line}.json").read_text())
     assert result["machine"]["cpu"]
+
+
+def test_the_table_of_storage_is_what_was_measured() -> None:
+    result = json.loads((CHECKOUT / "benchmarks" / "results" / "pack.json").read_text())
+    table = "\n".join(_storage_row(way) for way in (result["declared"], *result["others"]))
+    assert table in STORAGE.replace("**", ""), f"the table in docs/storage.md should be\n{table}"
+
+
+def _storage_row(way: dict[str, Any]) -> str:
+    chunk, filters = way["chunk_seconds"], way["filters"]
+    words = f"{filters.get('compression', 'none')} {filters.get('compression_opts', '')}".rstrip()
+    cells = (
+        f"{chunk:g} s",
+        words + (", shuffle" if filters.get("shuffle") else ""),
+        f"{way['pack_megabytes_per_second']:.0f}",
+        f"{way['size_ratio']:.3f}",
+        f"{way['reads_per_second']:,}",
+        f"{6 + chunk:g} s",
+    )
+    return f"| {' | '.join(cells)} |"

@@ -173,7 +173,7 @@ def test_content_digests_differ_where_content_does(
     assert len({content_digest(f) for f in (listed, changed, fewer)}) == 3
 
 
-def test_a_store_on_a_read_only_folder_says_so(tmp_path: Path) -> None:
+def test_a_copy_of_a_store_is_as_good(tmp_path: Path) -> None:
     store = Store(tmp_path / "work")
     publish(store, data="1")
     shutil.copytree(tmp_path / "work", tmp_path / "copy")

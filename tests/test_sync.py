@@ -10,6 +10,7 @@ import soundfile
 
 from avpipe import stages, sync
 from avpipe.config import key_parameters
+from avpipe.media import Scan
 from avpipe.store import Store
 from avpipe.types import Recording
 
@@ -60,13 +61,14 @@ def test_sound_that_was_shifted_against_its_container_is_found(copied):
     store, steps = copied
     path = store.path("audio", steps["audio"]) / "audio.wav"
     samples, rate = soundfile.read(path, dtype="int16")
-    silent = np.flatnonzero(np.abs(samples) > 2)
-    early, late = silent[0], len(samples) - 1 - silent[-1]
-    shift = -0.05 if early > late else 0.05
+    source = Scan.read(store.path("download", steps["download"]))
+    early = source.audio.start_seconds
+    late = len(samples) / rate - source.audio.end_seconds
+    shift = -0.3 if early > late else 0.3
     soundfile.write(path, np.roll(samples, round(shift * rate)), rate, subtype="PCM_16")
     where = "before it starts" if early > late else "after it ends"
     said = found(store, steps)
-    if max(early, late) < 0.1 * rate:  # sound as long as its pictures: nothing tells
+    if max(early, late) < sync.RINGING_SECONDS:  # sound as long as its pictures: nothing tells
         assert said == []
         return
     (problem,) = said

@@ -8,6 +8,7 @@
 
 import socket
 import struct
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 LOGIN = b"<!DOCTYPE html><html><body><form action=/login><input type=password></form></body></html>"
 APOLOGY = b"<!DOCTYPE html><html><body><h1>Something went wrong</h1></body></html>"
@@ -30,6 +31,10 @@ class Server:
     requests: Counter[str] = field(default_factory=Counter)
     ranges: dict[str, list[str | None]] = field(default_factory=lambda: defaultdict(list))
     sent: Counter[str] = field(default_factory=Counter)
+    log: list[tuple[float, str]] = field(default_factory=list)
+    """When (monotonic) which file was asked for, every request counted."""
+    cookies: list[str] = field(default_factory=list)
+    """The cookies that came with them."""
     headers: dict[str, str] = field(default_factory=dict)
     """Further headers of every whole file or part of one: `{"ETag": '"1"'}`."""
     moods: dict[str, str] = field(default_factory=dict)
@@ -70,7 +75,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "GET":
             self.state.requests[self.path] += 1
             self.state.ranges[self.path].append(self.headers.get("Range"))
-        _, mood, name = unquote(self.path).split("/", 2)
+        self.state.cookies.append(self.headers.get("Cookie") or "")
+        _, mood, name = unquote(urlsplit(self.path).path).split("/", 2)  # a proxy gets addresses
+        self.state.log.append((time.monotonic(), name))
         folder: Path = self.server.folder  # type: ignore[attr-defined]
         if mood == "mirror":
             mood = self.state.moods.get(name, "good")
@@ -253,6 +260,31 @@ def _too_many(on: _Handler, retry_after: str) -> None:
     on.head(429, kind="text/plain", Retry_After=retry_after, Content_Length=0)
 
 
+def _too_many_once(on: _Handler, data: bytes) -> None:
+    """Asks the first time to be left alone for two seconds."""
+    if on.times() <= 1:
+        _too_many(on, "2")
+    else:
+        _good(on, data)
+
+
+def _error_twice(on: _Handler, data: bytes) -> None:
+    if on.times() <= 2:
+        on.send_error(500)
+    else:
+        _good(on, data)
+
+
+def _sets_cookie(on: _Handler, data: bytes) -> None:
+    on.head(Content_Length=len(data), Set_Cookie="from=server; Max-Age=1000")
+    on.body(data)
+
+
+def _challenge(on: _Handler, data: bytes) -> None:
+    """What a site's bot check answers."""
+    on.head(403, kind="text/html", cf_mitigated="challenge", Content_Length=0)
+
+
 MOODS: dict[str, Callable[[_Handler, bytes], None]] = {
     "good": _good,
     "third": _third,
@@ -274,6 +306,10 @@ MOODS: dict[str, Callable[[_Handler, bytes], None]] = {
     "announces-more": _announces_more,
     "announces-size": _announces_size,
     "too-many": lambda on, _: _too_many(on, "30"),
+    "too-many-once": _too_many_once,
+    "500-twice": _error_twice,
+    "sets-cookie": _sets_cookie,
+    "challenge": _challenge,
     "to-login": lambda on, _: on.head(302, Location="/login/page", Content_Length=0),
     "login": lambda on, _: _page(on, LOGIN),
     "apology": lambda on, _: _page(on, APOLOGY),

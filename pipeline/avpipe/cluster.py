@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from avpipe.config import configure
 from avpipe.device import cpu_count, visible_gpus
@@ -31,6 +32,9 @@ from avpipe.stages import Pool
 from avpipe.work import Order, Outcome
 
 POOLS: tuple[Pool, ...] = ("net", "cpu", "gpu")
+
+_KEYS = {"address": str, "pools": dict, "launch": dict, "host": str, "pace": dict, "limits": dict}
+"""Of a profile."""
 
 _JOIN_SECONDS = 5.0
 """How long a scheduler's workers may take to come (back) before a need is refused."""
@@ -77,38 +81,66 @@ def read_profile(cluster: str | None) -> Profile:
         UsageError: no such profile, or it is wrong; the text says what is allowed.
     """
     if cluster is not None and "://" in cluster:
-        return replace(read_profile(None), name=cluster, address=cluster)
+        return replace(read_profile(None), name=cluster, address=_address(cluster))
     path = _profile_path(cluster or "local")
     try:
         table = tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: {error}") from error
-    known = ("address", "pools", "launch", "host", "pace", "limits")
-    for name in table:
-        if name not in known:
-            raise UsageError(f"{path}: unknown key {name!r}; it has {', '.join(known)}")
+    for name, value in table.items():
+        if name not in _KEYS:
+            raise UsageError(f"{path}: unknown key {name!r}; it has {', '.join(_KEYS)}")
+        if not isinstance(value, _KEYS[name]):
+            wanted = "a text" if _KEYS[name] is str else "a table"
+            raise UsageError(f"{path}: {name} = {value!r} must be {wanted}")
     for name, size in table.get("pools", {}).items():
-        least = 0 if name == "gpu" else 1
-        if name not in POOLS or (size != "auto" and (not isinstance(size, int) or size < least)):
+        least, auto = int(name != "gpu"), "" if name == "net" else ' or "auto"'
+        if name not in POOLS or not (_is_size(size, least) or (auto and size == "auto")):
             raise UsageError(
                 f"{path} [pools] {name} = {size!r}: pools are {', '.join(POOLS)},"
-                f" sizes whole numbers from {least} or 'auto'"
+                f" sizes whole numbers from {least}{auto}"
             )
     for name, words in table.get("launch", {}).items():
-        if name not in POOLS or not any("{worker}" in str(word) for word in words):
+        if name not in POOLS or not _is_command(words):
             raise UsageError(
                 f"{path} [launch] {name} = {words!r}: must be the words of a command for one of"
-                f" {', '.join(POOLS)}, with {{worker}} in one of them"
+                f" {', '.join(POOLS)}, with {{worker}} in one of them; but for {{pool}} and"
+                " {number}, other braces are doubled"
             )
     return Profile(
         path.stem,
-        table.get("address"),
+        _address(table["address"]) if "address" in table else None,
         table.get("pools"),
         {name: tuple(words) for name, words in table.get("launch", {}).items()},
         table.get("host") or None,
         configure(PaceConfig, table.get("pace", {}), f"{path} [pace]"),
         configure(TaskLimits, table.get("limits", {}), f"{path} [limits]"),
     )
+
+
+def _address(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        if parts.scheme and parts.hostname and parts.port:
+            return text
+    except ValueError:  # a port that is no number
+        pass
+    raise UsageError(f"{text} is no address of a Dask scheduler, as in tcp://10.0.0.5:8786")
+
+
+def _is_size(value: Any, least: int) -> bool:
+    return isinstance(value, int) and value >= least
+
+
+def _is_command(words: Any) -> bool:
+    """Whether these are words, one of them with the worker, that can be filled in."""
+    if not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
+        return False
+    try:
+        line = [word.format(worker="\0", pool="", number=0) for word in words]
+    except (KeyError, IndexError, ValueError):
+        return False
+    return any("\0" in word for word in line)
 
 
 def _profile_path(name: str) -> Path:

@@ -15,7 +15,7 @@ from avpipe.shards.index import read_index
 from avpipe.shards.layout import kind
 from avpipe.shards.publish import has_digest, locate
 from avpipe.shards.reader import OpenShards
-from avpipe.timegrid import sample_count, sample_range
+from avpipe.timegrid import sample_count
 from avpipe.types import Clip, Float32, Segment, Topology
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Dataset:
     def _samples(self, row: dict[str, Any], whole: Segment, window: Segment) -> tuple[int, int]:
         """Rows of a window's samples: half-open."""
         total = sample_count(len(whole), self.fps, self.sample_rate)
-        start, stop = sample_range(window, self.fps, self.sample_rate, total)
+        start, stop = window.samples(self.fps, self.sample_rate, total)
         return row["sample_start"] + start, row["sample_start"] + stop
 
     def torch(self, seconds: float = 6.0, mix: int = 2, seed: int = 0) -> "Mixtures":

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from avpipe.stages import Pool
 from avpipe.walk import Task
 
-_BUNDLE_SECONDS = 0.5
+_BUNDLE_SECONDS = 1.0
 """As much work travels together."""
 
 _WAITING_SECONDS = 5.0

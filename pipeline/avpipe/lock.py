@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import TextIO
 
-from avpipe.errors import Locked
+from avpipe.errors import Locked, UsageError
 
 
 @contextmanager
@@ -18,9 +19,9 @@ def exclusive(out: Path) -> Iterator[None]:
 
     Raises:
         Locked: another process holds it; the text says which, where and since when.
+        UsageError: the folder cannot be made, or cannot be written to.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("a+") as file:
+    with _lock_file(out) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -39,6 +40,16 @@ def exclusive(out: Path) -> Iterator[None]:
         )
         file.flush()
         yield
+
+
+def _lock_file(out: Path) -> TextIO:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return (out / ".lock").open("a+")
+    except OSError as error:
+        raise UsageError(
+            f"{out} cannot be written to ({error.strerror}): choose another folder with --out"
+        ) from error
 
 
 def _holder(text: str) -> str:

@@ -16,30 +16,45 @@ clips, and item `i` has its first source from the clip of window `i`, at a rando
 Loudness, silence and other mixing protocols: `avpipe.separation.mixing`.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from avpipe.errors import UsageError
-from avpipe.types import Clip
+from avpipe.types import Clip, Segment, Topology
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from avpipe.dataset import Dataset
 
 Item = dict[str, Any]
 Integers = npt.NDArray[np.int64]
 
 
+class Clips(Protocol):
+    """What is mixed: an `avpipe.dataset.Dataset`, or what has as much of it."""
+
+    path: Path
+
+    @property
+    def fps(self) -> float: ...
+    @property
+    def topology(self) -> Topology | None: ...
+    @property
+    def index(self) -> "pd.DataFrame": ...
+    def segment(self, i: int) -> Segment: ...
+    def clip(
+        self, i: int, start_frame: int, frames: int | None, fields: Collection[str] | None
+    ) -> Clip: ...
+
+
 class Mixtures(torch.utils.data.Dataset[Item]):
     """Mixtures of windows of a dataset's clips; pickles, and reads in any process."""
 
-    def __init__(
-        self, dataset: "Dataset", seconds: float = 6.0, mix: int = 2, seed: int = 0
-    ) -> None:
+    def __init__(self, dataset: Clips, seconds: float = 6.0, mix: int = 2, seed: int = 0) -> None:
         """Args:
         seconds: length of the windows.
         mix: S, sources in a mixture; at least 1.

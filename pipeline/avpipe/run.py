@@ -15,7 +15,7 @@ from typing import Protocol
 from avpipe.cluster import Pools, Profile
 from avpipe.dag import Node
 from avpipe.dispatch import Queue
-from avpipe.errors import AvpipeError, FailureClass
+from avpipe.errors import AvpipeError, FailureClass, Interrupted
 from avpipe.ledger import Attempt, Failure, Ledger
 from avpipe.pacing import Gate
 from avpipe.plan import Planner, StageCount, Status, Step
@@ -135,7 +135,7 @@ class Run:
                 walks.append(walk)
         needs = self._needs()
         if needs:
-            with Pools(self._profile, needs, self._cpu_workers) as pools:
+            with self._pools(needs) as pools:
                 self._loop(pools)
         for walk in walks:
             if not self.result.settle_complete(walk):
@@ -158,6 +158,14 @@ class Run:
         if any(node.pool == "gpu" for node in self._planner.nodes):
             needs["gpu"] = recordings
         return needs
+
+    def _pools(self, needs: Mapping[Pool, int]) -> Pools:
+        try:
+            return Pools(self._profile, needs, self._cpu_workers)
+        except AvpipeError as error:
+            if self._stop.draining:
+                raise Interrupted("interrupted while the workers started; run again") from error
+            raise
 
     def _loop(self, pools: Pools) -> None:
         cared, drain_until = time.monotonic(), float("inf")
@@ -253,11 +261,12 @@ class Run:
         failure = None
         if outcome.artifact is not None:
             self._succeed(task, outcome)
-        elif outcome.failure is not None:
-            failure = self._fail(task, outcome, outcome.failure)
-        elif outcome.undone:
+        elif outcome.undone or (outcome.failure is not None and self._stop.draining):
+            # what ends a build may have been sent to all it started: then no recording is to blame
             task.walk.ordered.add(task.artifact)
             self._queue.put(task)
+        elif outcome.failure is not None:
+            failure = self._fail(task, outcome, outcome.failure)
         else:
             self._end(outcome)
         for other in others:

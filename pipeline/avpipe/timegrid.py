@@ -8,8 +8,6 @@ count of T frames is round(T * sample_rate / fps).
 from fractions import Fraction
 from functools import lru_cache
 
-from avpipe.types import Segment
-
 
 @lru_cache
 def exact(rate: float | str | Fraction) -> Fraction:
@@ -25,22 +23,3 @@ def frame_count(end_seconds: float | Fraction, fps: float | Fraction) -> int:
 def sample_count(frames: int, fps: float | Fraction, sample_rate: int) -> int:
     """Samples that are exactly as long as `frames` frames."""
     return round(frames * sample_rate / exact(fps))
-
-
-def sample_range(
-    segment: Segment, fps: float | Fraction, sample_rate: int, total_samples: int
-) -> tuple[int, int]:
-    """Half-open samples of a segment; always `sample_count(len(segment))` long.
-
-    Where a frame is not a whole number of samples, rounding start and length apart can exceed the
-    recording by one sample: the range then starts one sample earlier.
-    """
-    length = sample_count(len(segment), fps, sample_rate)
-    start = min(sample_count(segment.start, fps, sample_rate), total_samples - length)
-    return start, start + length
-
-
-def kept_range(segment: Segment, step: int) -> tuple[int, int]:
-    """Which of the frames 0, step, 2 * step, ... lie in a segment, as a half-open range of their
-    numbers 0, 1, 2, ...; it may be empty."""
-    return -(-segment.start // step), -(-segment.stop // step)

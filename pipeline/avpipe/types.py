@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from avpipe.errors import AvpipeError
+from avpipe.timegrid import sample_count
 
 Float32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
@@ -54,6 +55,26 @@ class Segment:
 
     def __len__(self) -> int:
         return self.stop - self.start
+
+    def samples(self, fps: float, sample_rate: int, total_samples: int) -> tuple[int, int]:
+        """Half-open range of its samples; always `sample_count(len(self))` long.
+
+        Where a frame is not a whole number of samples, rounding start and length apart can exceed
+        the recording by one sample: the range then starts one sample earlier.
+
+        Args:
+            fps: frames per second.
+            sample_rate: Hz.
+            total_samples: samples of the recording.
+        """
+        length = sample_count(len(self), fps, sample_rate)
+        start = min(sample_count(self.start, fps, sample_rate), total_samples - length)
+        return start, start + length
+
+    def every(self, step: int) -> tuple[int, int]:
+        """Which of the frames 0, step, 2 * step, ... lie in it, as a half-open range of their
+        numbers 0, 1, 2, ...; it may be empty."""
+        return -(-self.start // step), -(-self.stop // step)
 
 
 @dataclass(frozen=True)
@@ -252,8 +273,6 @@ class Clip:
     `Players`."""
 
     def __post_init__(self) -> None:
-        from avpipe.timegrid import sample_count
-
         samples = sample_count(len(self.segment), self.fps, self.sample_rate)
         if self.audio is not None and self.audio.shape != (samples,):
             raise AvpipeError(

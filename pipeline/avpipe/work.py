@@ -96,8 +96,15 @@ def _attempt(order: Order, store: Store, folder: Path) -> Outcome:
     seconds = round(time.perf_counter() - started, 3)
     facts = {**facts, "recording": order.recording.id, "seconds": seconds}
     document = {"inputs": dict(order.inputs), **order.identity}
-    artifact = store.publish(folder, order.stage, order.key, document, facts)
-    store.drop_partial(order.key)
+    try:
+        artifact = store.publish(folder, order.stage, order.key, document, facts)
+        store.drop_partial(order.key)
+    except OSError as error:
+        if is_full(error):
+            raise
+        # no fault of the recording, and the next one would meet it as well
+        place = store.root / order.stage
+        return Outcome(message=f"{place} cannot be written to: {error.strerror}", stop=True)
     return Outcome(artifact, facts)
 
 

@@ -33,11 +33,18 @@ def test_every_shipped_profile_can_be_read() -> None:
     ("text", "message"),
     [
         ("[pool]\nnet = 1", "unknown key 'pool'"),
-        ("[pools]\nnet = 0", "sizes whole numbers from 1 or 'auto'"),
+        ("pools = 3", "pools = 3 must be a table"),
+        ("[pools]\nnet = 0", "sizes whole numbers from 1$"),
+        ('[pools]\nnet = "auto"', "sizes whole numbers from 1$"),
+        ("[pools]\ncpu = 0", 'sizes whole numbers from 1 or "auto"'),
+        ("address = 3", "address = 3 must be a text"),
+        ('address = "10.0.0.1"', "no address of a Dask scheduler"),
         ("[pools]\ntpu = 1", "pools are net, cpu, gpu"),
         ("[pace]\nspeed = 1", "unknown parameter 'speed'"),
         ("[limits]\nseconds = 'long'", "must be float, not str"),
         ('[launch]\ncpu = ["ssh", "node"]', "with {worker} in one of them"),
+        ('[launch]\ncpu = "ssh node {worker}"', "must be the words of a command"),
+        ('[launch]\ncpu = ["ssh", "${NODE}", "{worker}"]', "other braces are doubled"),
         ("[pools", "Expected"),
     ],
 )
@@ -54,6 +61,9 @@ def test_an_unknown_profile_is_refused_with_what_there_is() -> None:
     with pytest.raises(UsageError, match="neither a file nor a profile; there are gpu, local"):
         read_profile("kubernetes-someday")
     assert read_profile("tcp://10.0.0.1:8786").address == "tcp://10.0.0.1:8786"
+    for wrong in ("tcp://10.0.0.1:port", "tcp://:8786", "tcp://10.0.0.1"):
+        with pytest.raises(UsageError, match="is no address of a Dask scheduler"):
+            read_profile(wrong)
 
 
 def test_a_scheduler_that_does_not_answer_is_told_in_a_line(tiny: Make) -> None:

@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
+from avpipe.ledger import FILE, Ledger
 from avpipe.maintenance import verify
 from small_builds import write_manifest
 
@@ -81,7 +83,7 @@ def assert_gone(processes: list[psutil.Process]) -> None:
     assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
 
 
-@pytest.mark.parametrize("how", ["ctrl-c", "term", "impatient"])
+@pytest.mark.parametrize("how", ["ctrl-c", "term", "term-to-all", "impatient"])
 def test_a_stopped_build_drains_and_the_next_one_goes_on(
     build: Build, undisturbed: dict[str, bytes], how: str
 ) -> None:
@@ -91,8 +93,11 @@ def test_a_stopped_build_drains_and_the_next_one_goes_on(
     everyone = family(process)
     assert len(everyone) >= 6
     started = time.monotonic()
-    if how == "term":
+    if how.startswith("term"):
         process.terminate()
+        for other in everyone if how == "term-to-all" else ():  # as batch systems do it
+            with suppress(psutil.NoSuchProcess):
+                other.terminate()
     else:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: to the whole group
     if how == "impatient":
@@ -106,6 +111,8 @@ def test_a_stopped_build_drains_and_the_next_one_goes_on(
     assert "Stopped: interrupted" in stdout
     assert "run the same command again" in stdout
     assert_gone(everyone)
+    with Ledger(build.out / FILE) as ledger:
+        assert ledger.failures() == []
     build.finish()
     assert build.shards() == undisturbed
 

@@ -60,21 +60,34 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return runs.read_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"]
 
 
-def test_two_processes_learn_what_one_does_and_resume_to_the_bit(
-    sound: Path, tmp_path: Path
+@pytest.fixture(scope="module")
+def both(sound: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
+    """A run of two steps by two processes."""
+    out = tmp_path_factory.mktemp("both") / "run"
+    return out, trained(sound, out, 2, "--devices", "2")
+
+
+def test_two_processes_learn_what_one_does(
+    sound: Path, tmp_path: Path, both: tuple[Path, dict[str, float]]
 ) -> None:
     alone = trained(sound, tmp_path / "alone", 2)
-    both = trained(sound, tmp_path / "both", 2, "--devices", "2")
-    assert both["steps"] == alone["steps"] == 2
+    run, result = both
+    assert result["steps"] == alone["steps"] == 2
     for name in ("train_loss", "validation_loss", "validation_si_sdr"):
-        assert both[name] == pytest.approx(alone[name], rel=1e-5)
+        assert result[name] == pytest.approx(alone[name], rel=1e-5)
     expected = weights(tmp_path / "alone")
-    for name, tensor in weights(tmp_path / "both").items():
+    for name, tensor in weights(run).items():
         torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-6)
 
+
+def test_two_processes_resume_to_the_bit(
+    sound: Path, tmp_path: Path, both: tuple[Path, dict[str, float]]
+) -> None:
     trained(sound, tmp_path / "half", 1, "--devices", "2")
     resumed = trained(sound, tmp_path / "half", 2, "--devices", "2", "--resume")
-    assert resumed["train_loss"] == both["train_loss"]
-    assert resumed["validation_loss"] == both["validation_loss"]
+    run, result = both
+    assert resumed["train_loss"] == result["train_loss"]
+    assert resumed["validation_loss"] == result["validation_loss"]
+    expected = weights(run)
     for name, tensor in weights(tmp_path / "half").items():
-        torch.testing.assert_close(tensor, weights(tmp_path / "both")[name], rtol=0, atol=0)
+        torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0)

@@ -15,6 +15,7 @@ from avpipe.separation.evaluate import evaluate
 from avpipe.separation.mixing import Mixing
 from avpipe.separation.scores import Row
 from sound_dataset import RATE
+from untrained_run import make_run
 
 
 def tone(pitch: float, seconds: float = 1.0) -> np.ndarray:
@@ -104,6 +105,8 @@ def test_folders_and_lists_that_cannot_be_used_are_one_clear_line(
         evaluate([], notes)
     with pytest.raises(UsageError, match="is not a training"):
         evaluate([tmp_path], notes)
+    with pytest.raises(UsageError, match="bassoon was not in the training, which knows"):
+        evaluate([make_run(tmp_path / "run")], notes, mixing=Mixing(3, 3), mixtures=1)
     listed = tmp_path / "list.csv"
     listed.write_text("mixture,recording,start_frame,first_sample,category,gain\n0,x,0,0,flute,1\n")
     with pytest.raises(UsageError, match=r"\('x', 0\) is neither a column nor a segment"):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avpipe.errors import UsageError
-from avpipe.separation import separate, windows
+from avpipe.separation import runs, separate, windows
 from avpipe.separation.interface import Context, Trainable
 from avpipe.separation.sound import read_mono, resample
 from avpipe.separation.spectrogram import FrontEnd
@@ -126,6 +126,38 @@ def test_without_names_all_classes_are_separated_and_nothing_is_written(
     found = separate(resources / "urmp_20_tpt_11025.flac", untrained)
     assert tuple(found.stems) == CLASSES
     assert found.files == ()
+
+
+@pytest.mark.parametrize("samples", [10, 30_000])
+def test_silence_and_a_moment_give_finite_stems_of_their_length(
+    untrained: Path, tmp_path: Path, samples: int
+) -> None:
+    soundfile.write(tmp_path / "s.wav", np.zeros(samples), RATE)
+    found = separate(tmp_path / "s.wav", untrained, ["tuba"], out=tmp_path / "stems", wiener=True)
+    assert found.stems["tuba"].shape == (samples,)
+    assert not found.stems["tuba"].any()
+    assert (tmp_path / "stems" / "spectrograms.png").exists()
+
+
+def test_a_checkpoint_of_another_network_or_a_damaged_one_is_one_clear_line(
+    untrained: Path, tmp_path: Path, resources: Path
+) -> None:
+    import shutil
+
+    melody = resources / "urmp_20_tpt_11025.flac"
+    shutil.copytree(untrained, tmp_path / "run")
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    other = runs.read_checkpoint(checkpoint)
+    del other["state_dict"][next(key for key in other["state_dict"] if key.endswith("weight"))]
+    runs.save_checkpoint(checkpoint, other)
+    with pytest.raises(UsageError, match="does not fit: missing") as caught:
+        separate(melody, tmp_path / "run", out=tmp_path / "stems")
+    assert "\n" not in str(caught.value)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(UsageError, match=r"last\.ckpt is damaged") as caught:
+        separate(melody, tmp_path / "run", out=tmp_path / "stems")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "stems").exists()
 
 
 def test_the_sound_of_a_video_is_separated(untrained: Path, resources: Path) -> None:

@@ -2,6 +2,9 @@
 
 import json
 import os
+import shutil
+import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -57,6 +60,7 @@ def test_what_arrives_whole_is_kept_however_it_came(
 
 
 FAILURES = {  # mood: (class, permanent)
+    "challenge": ("bot", False),
     "401": ("login", True),
     "403": ("private", True),
     "404": ("removed", True),
@@ -219,6 +223,59 @@ def test_further_options_reach_the_downloader(server: Server, tmp_path: Path) ->
 
 def _reject(info: object, *, incomplete: bool) -> str:
     return "not this one"
+
+
+def test_every_request_goes_through_the_proxy(server: Server, tmp_path: Path) -> None:
+    """The host does not exist: only the proxy can have answered."""
+    fetch(f"http://no-such-host.invalid/good/{CLIP}", tmp_path / "out", proxy=server.address)
+    assert (tmp_path / "out" / "media.webm").read_bytes() == (ODD / CLIP).read_bytes()
+    assert server.requests[f"http://no-such-host.invalid/good/{CLIP}"] == 2
+
+
+def test_a_rate_limit_is_kept(server: Server, tmp_path: Path) -> None:
+    started = time.monotonic()
+    fetch(server.url("good", CLIP), tmp_path / "out", rate_limit_bytes=8000)
+    assert time.monotonic() - started > 0.75 * (ODD / CLIP).stat().st_size / 8000
+
+
+def test_cookies_are_sent_and_their_file_stays_as_it_is(server: Server, tmp_path: Path) -> None:
+    """The server sets another one, which yt-dlp writes into the file that it was given."""
+    cookies = tmp_path / "cookies.txt"
+    cookies.write_text(
+        "# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tof-mine\n"
+    )
+    before = cookies.read_bytes()
+    server.cookies.clear()
+    fetch(server.url("sets-cookie", CLIP), tmp_path / "out", cookies_file=str(cookies))
+    assert all("session=of-mine" in sent for sent in server.cookies)
+    assert "from=server" in server.cookies[-1]
+    assert cookies.read_bytes() == before
+
+
+def test_cookies_are_taken_from_a_browser(server: Server, tmp_path: Path) -> None:
+    """A profile as Firefox keeps it."""
+    (tmp_path / "profile").mkdir()
+    with sqlite3.connect(tmp_path / "profile" / "cookies.sqlite") as database:
+        database.execute("CREATE TABLE moz_cookies (host, name, value, path, expiry, isSecure)")
+        row = ("127.0.0.1", "session", "of-the-browser", "/", int(time.time()) + 1000, 0)
+        database.execute("INSERT INTO moz_cookies VALUES (?, ?, ?, ?, ?, ?)", row)
+    server.cookies.clear()
+    browser = f"firefox:{tmp_path / 'profile'}"
+    fetch(server.url("good", CLIP), tmp_path / "out", cookies_from_browser=browser)
+    assert all("session=of-the-browser" in sent for sent in server.cookies)
+    assert server.cookies
+
+
+def test_a_disk_that_fills_up_meanwhile_stops_the_download(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something else takes the space as soon as the first bytes are there."""
+    arrived = lambda: any(p.stat().st_size for p in tmp_path.rglob("*.part"))  # noqa: E731
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 50 if arrived() else 1 << 40)
+    )
+    error = failure(server.url("stalls", CLIP), tmp_path / "out", min_free_bytes=100)
+    assert (error.failure, error.permanent) == ("disk", False)
 
 
 def test_nothing_is_written_to_standard_output(

@@ -62,7 +62,8 @@ def run(arguments: list[str] | None = None) -> int:
     except _Refused as error:
         context = getattr(error, "ctx", None)
         where = f"; see {context.command_path} --help" if context else ""
-        output.error(f"{str(error).rstrip('.')}{where}")
+        text = getattr(error, "format_message", error.__str__)()
+        output.error(f"{text.rstrip('.')}{where}")
         return 2
     except (typer.Abort, KeyboardInterrupt):
         output.error("interrupted")

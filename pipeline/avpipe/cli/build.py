@@ -1,71 +1,16 @@
 """`avpipe build` and `avpipe plan`: options to a `Request`, a `Report` to a table."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from avpipe.cli import output
+from avpipe.cli.options import BuildOptions, spelled_out
 
 if TYPE_CHECKING:
     from avpipe.build import Report, Request
     from avpipe.estimate import Estimate
-
-Dataset = Annotated[
-    str, typer.Argument(metavar="DATASET", help="A name (avpipe datasets) or a manifest's path.")
-]
-Out = Annotated[
-    Path | None, typer.Option("--out", help="Folder of the dataset [default: data/<dataset>].")
-]
-Source = Annotated[
-    str | None,
-    typer.Option(help="Mirror: a folder, or a URL template with {id} and {category}."),
-]
-Detector = Annotated[str | None, typer.Option(help="Keypoint detector, over the manifest's.")]
-Ids = Annotated[str | None, typer.Option(metavar="ID,ID", help="Run only these recordings.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Run only the first N recordings.")]
-Fields = Annotated[str | None, typer.Option(metavar="A,B", help="Make only these fields.")]
-Until = Annotated[str | None, typer.Option(metavar="STAGE", help="Last stage to run; no shards.")]
-Offline = Annotated[bool, typer.Option("--offline", help="Fetch nothing over a network.")]
-Setting = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="STAGE.PARAM=VALUE", help="A parameter, over the manifest's."),
-]
-Retry = Annotated[
-    bool, typer.Option("--retry-failed", help="Also try again what failed permanently.")
-]
-SkipBadRows = Annotated[
-    bool,
-    typer.Option("--skip-bad-rows", help="Leave out wrong rows of the list and name them."),
-]
-Lock = Annotated[
-    Path | None,
-    typer.Option("--lock", metavar="FILE", help="Exactly what was there when it was made."),
-]
-Licence = Annotated[
-    str | None,
-    typer.Option(
-        "--require-licence", metavar="PATTERN", help='Fetch nothing of another licence: "CC*".'
-    ),
-]
-Freeze = Annotated[
-    str | None,
-    typer.Option(metavar="STAGE,STAGE", help="Keep what these stages made, stale or not."),
-]
-Kept = Annotated[
-    str | None,
-    typer.Option("--keep", metavar="WHAT", help="Left on disk: source (all), video or none."),
-]
-MaxFailed = Annotated[
-    str | None,
-    typer.Option(metavar="N|P%", help="Exit 3 if more than this many recordings failed."),
-]
-Workers = Annotated[int, typer.Option(min=0, help="CPU workers [default: one per core].")]
-Cluster = Annotated[
-    str | None,
-    typer.Option(metavar="FILE|ADDRESS", help="Worker profile, or tcp://... of a Dask scheduler."),
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -74,26 +19,16 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: avpipe plan solos --explain --set segment.max_gap=6")(plan)
 
 
+@spelled_out
 def build(
-    dataset: Dataset,
-    out: Out = None,
-    workers: Workers = 0,
-    cluster: Cluster = None,
-    detector: Detector = None,
-    source: Source = None,
-    ids: Ids = None,
-    limit: Limit = None,
-    fields: Fields = None,
-    until: Until = None,
-    offline: Offline = False,
-    setting: Setting = None,
-    retry_failed: Retry = False,
-    freeze: Freeze = None,
-    skip_bad_rows: SkipBadRows = False,
-    lock: Lock = None,
-    require_licence: Licence = None,
-    keep: Kept = None,
-    max_failed: MaxFailed = None,
+    options: BuildOptions,
+    keep: Annotated[
+        str | None, typer.Option(metavar="WHAT", help="Left on disk: source (all), video or none.")
+    ] = None,
+    max_failed: Annotated[
+        str | None,
+        typer.Option(metavar="N|P%", help="Exit 3 if more than this many recordings failed."),
+    ] = None,
     json: output.Json = False,
 ) -> int:
     """Builds a dataset: runs what is missing or out of date, and packs the shards.
@@ -105,16 +40,13 @@ def build(
     from avpipe.cli.progress import watch
     from avpipe.cluster import read_profile
 
-    request = _request(
-        dataset, out, detector, source, ids, limit, fields, until, offline, setting, retry_failed,
-        freeze, skip_bad_rows, lock, require_licence,
-    )  # fmt: skip
+    request = options.request()
     if keep is not None:
         request = replace(request, keep=kept(keep))
     allowed = _allowed(max_failed, len(request.selected()))
-    profile = read_profile(cluster)
+    profile = read_profile(options.cluster)
     with watch() as observer:
-        report = run(request, profile, observer, cpu_workers=workers)
+        report = run(request, profile, observer, cpu_workers=options.workers)
     if json:
         output.document(report.as_json())
     else:
@@ -125,24 +57,9 @@ def build(
     return 1 if report.transient or report.stopped else 0
 
 
+@spelled_out
 def plan(
-    dataset: Dataset,
-    out: Out = None,
-    workers: Workers = 0,
-    cluster: Cluster = None,
-    detector: Detector = None,
-    source: Source = None,
-    ids: Ids = None,
-    limit: Limit = None,
-    fields: Fields = None,
-    until: Until = None,
-    offline: Offline = False,
-    setting: Setting = None,
-    retry_failed: Retry = False,
-    freeze: Freeze = None,
-    skip_bad_rows: SkipBadRows = False,
-    lock: Lock = None,
-    require_licence: Licence = None,
+    options: BuildOptions,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each stage runs.")] = False,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Say how long it would take, and how much disk.")
@@ -157,13 +74,10 @@ def plan(
     from avpipe.build import plan as make
     from avpipe.cluster import read_profile
 
-    request = _request(
-        dataset, out, detector, source, ids, limit, fields, until, offline, setting, retry_failed,
-        freeze, skip_bad_rows, lock, require_licence,
-    )  # fmt: skip
+    request = options.request()
     report = make(request)
-    profile = read_profile(cluster)
-    expected = make_estimate(request, report, profile, workers) if estimate else None
+    profile = read_profile(options.cluster)
+    expected = make_estimate(request, report, profile, options.workers) if estimate else None
     if json:
         more = {"estimate": expected.as_json()} if expected else {}
         output.document(report.as_json() | more)
@@ -195,91 +109,6 @@ def _print_estimate(expected: "Estimate") -> None:
         f"At least {expected.hours:,.2f} h and {expected.bytes / 1e9:,.2f} GB"
         + (f"; not known yet: {unknown} (build a few with --limit first)" if unknown else "")
     )
-
-
-def _request(
-    dataset: str,
-    out: Path | None,
-    detector: str | None,
-    source: str | None,
-    ids: str | None,
-    limit: int | None,
-    fields: str | None,
-    until: str | None,
-    offline: bool,
-    setting: list[str] | None,
-    retry_failed: bool,
-    freeze: str | None,
-    skip_bad_rows: bool,
-    lock: Path | None,
-    require_licence: str | None,
-) -> "Request":
-    from avpipe.build import Request
-    from avpipe.lists import locking
-    from avpipe.manifest import read_manifest
-
-    manifest = read_manifest(dataset, skip_bad_rows=skip_bad_rows)
-    for problem in manifest.skipped:
-        output.error(str(problem))
-    settings = parse_settings(setting or [])
-    if detector is not None:
-        settings.setdefault("detect", {})["detector"] = detector
-    if require_licence is not None:
-        settings.setdefault("download", {})["require_licence"] = require_licence
-    return Request(
-        manifest,
-        (out or Path("data") / manifest.name).absolute(),
-        settings,
-        _names(fields),
-        source,
-        _names(ids),
-        limit,
-        until,
-        offline,
-        retry_failed,
-        lock=None if lock is None else locking.read(lock),
-        freeze=_names(freeze) or (),
-    )
-
-
-def make_request(dataset: str, out: Path | None) -> "Request":
-    """What a build without options is asked for."""
-    from avpipe.build import Request
-    from avpipe.manifest import read_manifest
-
-    manifest = read_manifest(dataset)
-    return Request(manifest, (out or Path("data") / manifest.name).absolute())
-
-
-def _names(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(n.strip() for n in text.split(",") if n.strip())
-
-
-def parse_settings(texts: list[str]) -> dict[str, dict[str, Any]]:
-    """`stage.param=value` texts; the value is TOML, or plain text where it is not.
-
-    Raises:
-        UsageError: a text of another form.
-    """
-    import tomllib
-
-    from avpipe.errors import UsageError
-
-    settings: dict[str, dict[str, Any]] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        stage, dot, parameter = name.strip().partition(".")
-        if not (equals and dot and parameter):
-            raise UsageError(f"--set {text}: must be stage.param=value, as in segment.max_gap=6")
-        try:
-            parsed = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            parsed = value.strip()
-        table = settings.setdefault(stage, {})
-        for key in parameter.split(".")[:-1]:
-            table = table.setdefault(key, {})
-        table[parameter.split(".")[-1]] = parsed
-    return settings
 
 
 def _allowed(max_failed: str | None, recordings: int) -> float | None:

@@ -6,10 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from avpipe.cli import output
-
-Dataset = Annotated[
-    str, typer.Argument(metavar="DATASET", help="A name (avpipe datasets) or a manifest's path.")
-]
+from avpipe.cli.options import Dataset
 
 
 def register(app: typer.Typer) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from avpipe.cli import output, place
+from avpipe.cli.options import Dataset
 
 if TYPE_CHECKING:
     from avpipe.lists.removed import Removal
@@ -22,10 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def lock(
-    dataset: Annotated[
-        str,
-        typer.Argument(metavar="DATASET", help="A name (avpipe datasets) or a manifest's path."),
-    ],
+    dataset: Dataset,
     out: place.Out = None,
     file: Annotated[
         Path | None, typer.Option("--file", help="The lock [default: DATASET.lock.json].")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from avpipe.cli import output, place
-from avpipe.cli.datasets import Dataset
+from avpipe.cli.options import Dataset
 from avpipe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def detect(
     <name>.overlay.mp4. h5 holds xy (T, K, 2) and confidence (T, K) like a shard; json a list of
     frames with joints by name; csv a row a frame with <joint>_x, <joint>_y, <joint>_confidence.
     """
-    from avpipe.cli.build import parse_settings
+    from avpipe.cli.options import parse_settings
     from avpipe.detection import detect_file
 
     for text in setting or []:

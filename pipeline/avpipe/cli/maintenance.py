@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from avpipe.cli import output, place
-from avpipe.cli.build import Dataset, make_request
+from avpipe.cli.options import Dataset, make_request
 
 
 def register(app: typer.Typer) -> None:
@@ -60,7 +60,7 @@ def repair(dataset: place.Place, out: place.Out = None, json: output.Json = Fals
     if json:
         output.document({"artifacts": result.artifacts, "removed": list(result.removed)})
     else:
-        output.text(f"{result.artifacts:,} artifacts in the new ledger")
+        output.text(f"{result.artifacts:,} artifacts in the ledger")
         for path in result.removed:
             output.text(f"removed {path}")
     return 0

@@ -62,7 +62,7 @@ def train(
     """Trains a separator on a dataset's shards; stop it at any time and go on with --resume."""
     from dataclasses import asdict
 
-    from avpipe.cli.build import parse_settings
+    from avpipe.cli.options import parse_settings
     from avpipe.config import configure
     from avpipe.errors import UsageError
     from avpipe.separation.recipes import RECIPES

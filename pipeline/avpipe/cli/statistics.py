@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from avpipe.cli import output, place
-from avpipe.cli.datasets import Dataset
+from avpipe.cli.options import Dataset
 from avpipe.errors import UsageError
 
 

@@ -4,7 +4,8 @@
 with a FLAC file, pictures are lists of {bytes, path} with a JPEG file each, which is what that
 library calls Audio and Image. Keypoints are {xy: T * K * 2, confidence: T * K, filled: T * K}, flat
 lists in that order; joints and topologies are in the metadata of the schema. Stems are a list of
-{name, bytes} with a WAV file of 32-bit floats each.
+{name, bytes} with a WAV file of 32-bit floats each, what is seen of players a list of {name,
+square, ...} with their keypoints or images.
 """
 
 import json

@@ -22,20 +22,24 @@ _REORDER = 64
 
 @dataclass(slots=True)
 class Track:
-    """What is learned of one stream while its packets go by."""
+    """What is learned of one stream while its packets go by, counted in ticks of its clock."""
 
     stream: Any
     origin: Fraction
     """t = 0, in the file's own seconds."""
-    start: Fraction | None = None
-    end: Fraction = Fraction(0)
     packets: int = 0
     discarded: int = 0
     constant: bool = True
     picture: Any = None
     """The first decoded video frame."""
-    _waiting: list[Fraction] = field(default_factory=list)
+    _first: int | None = None
+    _end: int | None = None
+    """Of packets that state their duration."""
+    _last: int | None = None
+    """Start of the last packet that does not."""
+    _waiting: list[int] = field(default_factory=list)
     _ordered: int = 0
+    _grid: tuple[int, int, int] | None = None
 
     def add(self, packet: Any) -> None:
         """Takes the next packet of the stream."""
@@ -47,29 +51,60 @@ class Track:
         if packet.is_discard:
             self.discarded += 1
             return
-        at = Fraction(ticks * packet.time_base) - self.origin
-        self.start = at if self.start is None else min(self.start, at)
-        self.end = max(self.end, at + self._duration(packet))
         self.packets += 1
-        heapq.heappush(self._waiting, at)
-        if len(self._waiting) > _REORDER:
-            self._next_in_order()
+        if self._first is None or ticks < self._first:
+            self._first = ticks
+        if duration := packet.duration:
+            if self._end is None or ticks + duration > self._end:
+                self._end = ticks + duration
+        elif self._last is None or ticks > self._last:
+            self._last = ticks
+        if self.constant:
+            heapq.heappush(self._waiting, ticks)
+            if len(self._waiting) > _REORDER:
+                self._next_in_order()
 
     def finish(self) -> None:
         """Takes what is still waiting."""
-        while self._waiting:
+        while self.constant and self._waiting:
             self._next_in_order()
 
     def _next_in_order(self) -> None:
         """Checks that the next presented packet is where a constant rate puts it."""
-        at = heapq.heappop(self._waiting)
-        self.constant = self.constant and self._rate > 0 and at * self._rate == self._ordered
+        self._grid = self._grid or self._whole_numbers()
+        scale, shift, step = self._grid
+        ticks = heapq.heappop(self._waiting)
+        self.constant = scale > 0 and ticks * scale - shift == self._ordered * step
         self._ordered += 1
 
-    def _duration(self, packet: Any) -> Fraction:
-        if packet.duration:
-            return Fraction(packet.duration * self.stream.time_base)
-        return 1 / self._rate if self._rate else Fraction(0)
+    def _whole_numbers(self) -> tuple[int, int, int]:
+        """(scale, shift, step) with which packet k at a constant rate is at the tick for which
+        ticks * scale - shift = k * step; scale 0: there is no such rate."""
+        tick, rate = Fraction(self.stream.time_base), self._rate
+        parts = tick.denominator * self.origin.denominator * rate.denominator
+        return (
+            int(tick * rate * parts),
+            int(self.origin * rate * parts),
+            parts,
+        )
+
+    @property
+    def start(self) -> Fraction | None:
+        """Of its first presented packet, from t = 0."""
+        return None if self._first is None else self._seconds(self._first)
+
+    @property
+    def end(self) -> Fraction:
+        """Of its last presented packet, from t = 0; one without duration lasts a frame."""
+        ends = [Fraction(0)]
+        if self._end is not None:
+            ends.append(self._seconds(self._end))
+        if self._last is not None:
+            ends.append(self._seconds(self._last) + (1 / self._rate if self._rate else 0))
+        return max(ends)
+
+    def _seconds(self, ticks: int) -> Fraction:
+        return ticks * Fraction(self.stream.time_base) - self.origin
 
     @property
     def _rate(self) -> Fraction:

@@ -42,10 +42,10 @@ def spectrograms(signals: Mapping[str, npt.NDArray[Any]], rate: int, path: Path)
     from scipy.signal import stft
 
     figure, axes = _axes(len(signals), 1, (9, 1.9 * len(signals)))
-    spectra = {
-        title: np.abs(stft(signal, rate, nperseg=WINDOW, noverlap=WINDOW - HOP)[2])
-        for title, signal in signals.items()
-    }
+    spectra = {}
+    for title, signal in signals.items():
+        padded = np.pad(signal, (0, max(0, WINDOW - len(signal))))
+        spectra[title] = np.abs(stft(padded, rate, nperseg=WINDOW, noverlap=WINDOW - HOP)[2])
     top = 20 * np.log10(max(float(s.max(initial=0)) for s in spectra.values()) + 1e-10)
     for axis, (title, spectrum) in zip(axes, spectra.items(), strict=True):
         seconds = len(signals[title]) / rate

@@ -199,9 +199,12 @@ WAVE_UNET = Recipe(
 
 
 def _single_image(number: str, text: str, **options: Any) -> Recipe:
-    seeing = {} if options.get("embedding") == "category" else {"pretrained": "imagenet"}
+    blind = options.get("embedding") == "category"
     return replace(
-        SINGLE_IMAGE, follows=f"{SINGLE_IMAGE.follows}; {number}{text}", options=options | seeing
+        SINGLE_IMAGE,
+        follows=f"{SINGLE_IMAGE.follows}; {number}{text}",
+        options=options if blind else {**options, "pretrained": "imagenet"},
+        rates={} if blind else SINGLE_IMAGE.rates,
     )
 
 

@@ -10,7 +10,7 @@ from avpipe.errors import DatasetError
 from avpipe.keypoints import files
 from avpipe.shards.layout import kind
 from avpipe.shards.members import DatasetFacts, Member
-from avpipe.timegrid import kept_range, sample_count, sample_range
+from avpipe.timegrid import sample_count
 
 Arrays = dict[str, npt.NDArray[Any]]
 """Column -> its rows."""
@@ -50,7 +50,7 @@ def _audio(path: Path, facts: DatasetFacts, member: Member) -> npt.NDArray[np.in
             )
         parts = []
         for segment in member.segments:
-            start, stop = sample_range(segment, facts.fps, facts.sample_rate, total)
+            start, stop = segment.samples(facts.fps, facts.sample_rate, total)
             wav.seek(start)
             parts.append(wav.read(stop - start, dtype="int16"))
     return np.concatenate(parts)
@@ -64,7 +64,7 @@ def _stems(path: Path, facts: DatasetFacts, member: Member) -> npt.NDArray[np.fl
             f"{member.id}: stems.npy is {whole.shape}, {member.frames} frames need {total} samples:"
             f" delete {path.parent} and build again"
         )
-    ranges = [sample_range(s, facts.fps, facts.sample_rate, total) for s in member.segments]
+    ranges = [s.samples(facts.fps, facts.sample_rate, total) for s in member.segments]
     return np.concatenate([whole[start:stop] for start, stop in ranges])
 
 
@@ -78,7 +78,7 @@ def _images(folder: Path, field: str, member: Member) -> Arrays:
             f"{member.id}: {field} has {len(offsets) - 1} images in {len(jpeg)} bytes, not one for"
             f" every {step} of {member.frames} frames: delete {folder} and build again"
         )
-    kept = (kept_range(s, step) for s in member.segments)
+    kept = (s.every(step) for s in member.segments)
     ranges = [(start * each, stop * each) for start, stop in kept]
     sizes = [np.diff(offsets[start : stop + 1]) for start, stop in ranges]
     arrays = {

@@ -13,7 +13,7 @@ from avpipe.errors import UsageError
 from avpipe.resources import folder
 from avpipe.shards.members import DatasetFacts, Member
 from avpipe.store import canonical
-from avpipe.timegrid import kept_range, sample_count
+from avpipe.timegrid import sample_count
 from avpipe.types import Segment
 
 Attributes = dict[str, Any]
@@ -141,7 +141,7 @@ def lengths_of(
     """
     segments = list(segments)
     fps, rate = shard["fps"], shard.get("sample_rate", 0)
-    ranges = [kept_range(s, recording.get("step", 1)) for s in segments]
+    ranges = [s.every(recording.get("step", 1)) for s in segments]
     named = len(recording.get("names", ()))
     images = sum(stop - start for start, stop in ranges) * max(1, named)
     return {

@@ -23,7 +23,6 @@ from avpipe.shards.open import (
     topology_of,
 )
 from avpipe.shards.publish import locate
-from avpipe.timegrid import kept_range
 from avpipe.types import Keypoints, Players, Segment, Stems
 
 OPEN_SHARDS = 64
@@ -86,9 +85,9 @@ class ShardReader:
         attributes, segments = self._about(recording)
         step, height, width = (attributes[name] for name in ("step", "height", "width"))
         each = max(1, len(attributes.get("names", ())))
-        before = [kept_range(s, step) for s in segments if s.start < whole.start]
-        first, last = kept_range(window, step)
-        row = (sum(b - a for a, b in before) + first - kept_range(whole, step)[0]) * each
+        before = [s.every(step) for s in segments if s.start < whole.start]
+        first, last = window.every(step)
+        row = (sum(b - a for a, b in before) + first - whole.every(step)[0]) * each
         held = None
         with reading(self.path):
             stored = self._known.get(recording) or self._look_up(recording)

@@ -133,7 +133,7 @@ def _given(recording: Recording, frames: int, fps: float) -> Segment:
         raise RecordingFailed(
             FailureClass.TRUNCATED,
             f"given segment {start_seconds} to {recording.stop_seconds} s holds no frame of the"
-            f" recording, which is {float(frames / exact(fps)):.3f} s long",
+            f" recording, which is {float(frames / exact(fps)):.3f} s long: correct its times",
             permanent=True,
         )
     return Segment(start, stop)
