@@ -155,7 +155,7 @@ def main() -> None:
     result: dict[str, Any] = {
         "machine": machine("mediapipe", "ai-edge-litert", "torch", "numpy", "av"),
         "clip": given.clip.name,
-        "frames": LIMIT,
+        "frames_at_most": LIMIT,
         "cpu": rows,
     }
     if left_out:
