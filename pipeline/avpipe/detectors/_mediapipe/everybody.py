@@ -79,8 +79,8 @@ def _bodies(block: Block, t: int, around: list[Region]) -> list[Body]:
     if not around:
         return []
     where = np.stack(around)
-    raw, presence, heat = block.pictures.run("pose", [t] * len(around), where)
-    xy, visibility = decode.body_landmarks(raw, heat, decode.HEAT_MAP_WINDOW)
+    raw, presence, windows = block.pictures.run("pose", [t] * len(around), where)
+    xy, visibility = decode.body_landmarks(raw, windows)
     points = to_picture(xy, where)
     people = [
         Body(points[i], visibility[i], float(presence[i, 0]))
