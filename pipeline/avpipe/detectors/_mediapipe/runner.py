@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from avpipe.detectors import Frame
-from avpipe.detectors._mediapipe.crop import Regions, crop
+from avpipe.detectors._mediapipe.crop import Box, Regions, crop
 from avpipe.detectors._mediapipe.litert import LiteRT
 from avpipe.detectors._mediapipe.models import MODELS, WEIGHTS
 
@@ -31,6 +31,10 @@ class Pictures(Protocol):
 
     def run(self, name: str, index: Sequence[int], regions: Regions) -> tuple[Float32, ...]:
         """The outputs of model `name` for each region (n, 5) of frame index (n,)."""
+        ...
+
+    def cut(self, index: int, box: Box) -> "Pictures":
+        """A copy of the part of one frame in a box that lies in it."""
         ...
 
 
@@ -86,3 +90,8 @@ class CpuPictures:
         jobs = [(self._frames[i], region) for i, region in zip(index, regions, strict=True)]
         rows = self._runner.map(name, jobs)
         return tuple(np.stack(column) for column in zip(*rows, strict=True))
+
+    def cut(self, index: int, box: Box) -> "CpuPictures":
+        """See `Pictures.cut`."""
+        x0, y0, x1, y1 = box
+        return CpuPictures(self._runner, [self._frames[index][y0:y1, x0:x1].copy()])

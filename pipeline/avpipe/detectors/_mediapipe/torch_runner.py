@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from avpipe.detectors import Frame
-from avpipe.detectors._mediapipe.crop import Regions, crops_on_device
+from avpipe.detectors._mediapipe.crop import Box, Regions, crops_on_device
 from avpipe.detectors._mediapipe.models import MODELS, WEIGHTS, Model
 from avpipe.detectors._mediapipe.tflite import read
 from avpipe.detectors._mediapipe.torch_graph import TorchGraph
@@ -101,3 +101,8 @@ class TorchPictures:
         """See `Pictures.run`."""
         outputs: tuple[Float32, ...] = self._runner.run(name, self._frames, index, regions)
         return outputs
+
+    def cut(self, index: int, box: Box) -> "TorchPictures":
+        """See `Pictures.cut`."""
+        x0, y0, x1, y1 = box
+        return TorchPictures(self._runner, self._frames[index : index + 1, y0:y1, x0:x1].clone())
