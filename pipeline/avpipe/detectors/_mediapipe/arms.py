@@ -3,13 +3,17 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from avpipe.detectors._mediapipe import regions
 from avpipe.detectors._mediapipe.blocks import ELBOW, SHOULDERS, WRIST, Block, Slot
 from avpipe.detectors._mediapipe.chain import Body, Hand, Region
 from avpipe.detectors._mediapipe.crop import Box, Regions
+from avpipe.detectors._mediapipe.regions import Points
 from avpipe.detectors._sides import SIDES, VISIBLE, Side
 
+_SAME = 0.4
+"""Hands whose joints lie nearer than this to each other, in palms of the larger one, are one."""
 _REACH, _MOST_PX = 1.25, 320
 """A hand is followed backwards within so many shoulder widths of its wrist, and so many px."""
 
@@ -52,12 +56,14 @@ def gap(body: Body, side: Side, hand: Hand) -> float:
 
 def is_same(one: Hand, other: Hand) -> bool:
     """Whether two arms have found one and the same hand."""
-    palm = float(np.linalg.norm(one.xy[9] - one.xy[0]))
-    return float(np.linalg.norm(one.xy - other.xy, axis=1).mean()) < SAME_HAND * palm
+    return bool(same_hands(one.xy[None], other.xy[None])[0])
 
 
-SAME_HAND = 0.3
-"""Hands whose joints lie nearer than this to each other, in lengths of the palm, are one."""
+def same_hands(one: Points, other: Points) -> npt.NDArray[np.bool_]:
+    """(n,) whether hands (n, 21, 2) lie on each other; two real ones do not even when folded."""
+    palm = np.maximum(*(np.linalg.norm(hand[:, 9] - hand[:, 0], axis=-1) for hand in (one, other)))
+    same: npt.NDArray[np.bool_] = np.linalg.norm(one - other, axis=-1).mean(axis=-1) < _SAME * palm
+    return same
 
 
 def claim(body: Body, side: Side, hand: Hand) -> float:

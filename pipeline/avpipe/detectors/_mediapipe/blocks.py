@@ -53,11 +53,14 @@ class Rules:
 
 
 class Found(NamedTuple):
-    """A hand, how it was found and how well it suits its arm (see `arms.claim`)."""
+    """A hand of an arm."""
 
     hand: Hand
     origin: Origin
     claim: float = 0.0
+    """How well it suits the arm, see `arms.claim`."""
+    rival: float = -np.inf
+    """How well it suits the person's other arm, if that has found it too."""
 
 
 @dataclass

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from avpipe.detectors._mediapipe.arms import SAME_HAND
+from avpipe.detectors._mediapipe.arms import same_hands
 from avpipe.detectors._mediapipe.blocks import Block, Found, Origin
 from avpipe.detectors._mediapipe.loose import Loose
 from avpipe.detectors._sides import SIDES, Side
@@ -30,6 +30,7 @@ _ROW = np.dtype(
         ("hands", "f4", (2, _HAND, 2)),
         ("presence", "f4", (2,)),
         ("claim", "f4", (2,)),
+        ("rival", "f4", (2,)),
         ("origin", "u1", (2,)),
     ]
 )
@@ -85,6 +86,8 @@ class Recording:
             loose: hands that belong to nobody's arm: the only player's.
         """
         tracks = {number: growing.arrays() for number, growing in self._people.items()}
+        for frames, rows in tracks.values():
+            _keep_sides(frames, rows)
         _part_hands(list(tracks.values()))
         players = []
         for numbers in people:
@@ -120,6 +123,7 @@ def _put(row: Rows, side: Side, found: Found | None) -> None:
     row["hands"][s] = 0 if found is None else found.hand.xy
     row["presence"][s] = 0 if found is None else found.hand.presence
     row["claim"][s] = 0 if found is None else found.claim
+    row["rival"][s] = -np.inf if found is None else found.rival
     row["origin"][s] = Origin.NONE if found is None else found.origin
 
 
@@ -129,6 +133,30 @@ def _add_loose(rows: Rows, loose: Iterable[tuple[Side, Loose]]) -> None:
         rows["hands"][one.frames, s] = [hand.xy for hand in one.hands]
         rows["presence"][one.frames, s] = [hand.presence for hand in one.hands]
         rows["origin"][one.frames, s] = Origin.PALM
+
+
+def _keep_sides(frames: Any, rows: Rows) -> None:
+    """A hand that both arms of a person have found stays on one side while it is the only one.
+
+    Frame by frame the arm with the better claim has it; here the claims of all frames decide
+    through which it can be followed.
+    """
+    seen = rows["presence"] > 0
+    alone = seen.sum(axis=1) == 1
+    s = seen.argmax(axis=1)
+    at = np.arange(len(rows))
+    hands, claim, rival = (rows[name][at, s] for name in ("hands", "claim", "rival"))
+    still = same_hands(hands[1:], hands[:-1])
+    linked = alone[1:] & alone[:-1] & (np.diff(frames) == 1) & still
+    for start, stop in zip(*runs(linked), strict=True):
+        run = slice(start, stop + 1)
+        ahead = claim[run] - np.maximum(rival[run], 0)
+        side = int(np.where(s[run] == 0, -ahead, ahead).sum() > 0)
+        wrong = np.flatnonzero((s[run] != side) & np.isfinite(rival[run])) + start
+        for name in ("hands", "presence", "origin"):
+            rows[name][wrong, side] = rows[name][wrong, 1 - side]
+        rows["claim"][wrong, side] = rival[wrong]
+        _forget(rows, wrong, 1 - side)
 
 
 def _part_hands(tracks: Sequence[tuple[Any, Rows]]) -> None:
@@ -142,9 +170,7 @@ def _part_hands(tracks: Sequence[tuple[Any, Rows]]) -> None:
             continue
         else:
             _, here, there = np.intersect1d(frames, others, return_indices=True)
-        a, b = one["hands"][here, s], other["hands"][there, z]
-        palm = np.linalg.norm(a[:, 9] - a[:, 0], axis=-1)
-        near = np.linalg.norm(a - b, axis=-1).mean(axis=-1) < SAME_HAND * palm
+        near = same_hands(one["hands"][here, s], other["hands"][there, z])
         same = near & (one["presence"][here, s] > 0) & (other["presence"][there, z] > 0)
         for start, stop in zip(*runs(same), strict=True):
             claims = one["claim"][here[start:stop], s], other["claim"][there[start:stop], z]

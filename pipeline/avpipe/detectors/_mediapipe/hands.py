@@ -12,7 +12,7 @@ has no hand is kept of the last frames, at most 1.2 MB each. Every step is defin
 so that results do not depend on how frames come in blocks.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from avpipe.detectors._mediapipe.blocks import Block, Found, Origin, Rules, Slot
 from avpipe.detectors._mediapipe.chain import Body, Hand, Region
 from avpipe.detectors._mediapipe.crop import Box, within
 from avpipe.detectors._mediapipe.runner import Pictures
-from avpipe.detectors._sides import SIDES, Side
+from avpipe.detectors._sides import SIDES, Side, other_side
 
 _BACK_FRAMES = 125
 """So far back a hand is followed at most: five seconds."""
@@ -43,7 +43,7 @@ class _Hole(NamedTuple):
     """What is in the box."""
     corner: tuple[int, int]
     """Left and top of the picture, px."""
-    others: list[Found]
+    others: Mapping[Arm, Found]
     """The hands of the frame that were found directly."""
 
 
@@ -65,7 +65,7 @@ class Hands:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._past = _Past()
-        self._direct: dict[int, list[Found]] = {}
+        self._direct: dict[int, dict[Arm, Found]] = {}
         """Hands of the block by frame, of step 1."""
 
     def find(self, block: Block) -> None:
@@ -88,12 +88,16 @@ class Hands:
         frames = [t for _, t, _ in slots]
         better = chain.recropped(block.pictures, list(zip(frames, rough, strict=True)))
         where = list(zip(frames, regions.snapped(better), strict=True))
-        found = self._accepted(block, slots, chain.hands(block.pictures, where), Origin.DIRECT)
-        for (person, t, side), hand in sorted(found.items(), key=lambda item: -item[1].claim):
-            others = self._direct.setdefault(t, [])
-            if not _beaten(hand, others):
-                block.hands[person, t, side] = hand
-                others.append(hand)
+        hands = zip(slots, chain.hands(block.pictures, where), strict=True)
+        found = [
+            (slot, Found(hand, Origin.DIRECT, arms.claim(block.bodies[slot[:2]], slot[2], hand)))
+            for slot, hand in hands
+            if hand is not None and self._fits(block.bodies[slot[:2]], slot[2], hand)
+        ]
+        for (person, t, side), one in sorted(found, key=lambda item: -item[1].claim):
+            if self._unbeaten(block, (person, t, side), one):
+                block.hands[person, t, side] = one
+                self._direct.setdefault(t, {})[person, side] = one
 
     def _follow(self, block: Block, sources: Mapping[Slot, Found], step: int) -> dict[Slot, int]:
         """Follows hands into holes, a frame a wave; `step` 1 forwards, -1 backwards.
@@ -117,7 +121,11 @@ class Hands:
                 break
             holes.difference_update(slots)
             hands = chain.hands(block.pictures, where)
-            found = self._accepted(block, slots, hands, Origin.PROPAGATED)
+            judged = {
+                slot: self._accepted(block, slot, hand, Origin.PROPAGATED)
+                for slot, hand in zip(slots, hands, strict=True)
+            }
+            found = {slot: hand for slot, hand in judged.items() if hand is not None}
             block.hands |= found
             distance |= dict.fromkeys(found, steps)
             wave = {(p, t + step, side): hand for (p, t, side), hand in found.items()}
@@ -134,15 +142,13 @@ class Hands:
             for region in regions.snapped(np.reshape(found, (-1, 5)))
         ]
         hands = chain.hands(block.pictures, [(slot[1], region) for slot, region in tries])
-        best: dict[Slot, Hand] = {}
+        best: dict[Slot, Found] = {}
         for (slot, _), hand in zip(tries, hands, strict=True):
-            if hand is None or not self._fits(block.bodies[slot[:2]], slot[2], hand):
-                continue
-            if slot not in best or arms.merit(hand, slot[2]) > arms.merit(best[slot], slot[2]):
-                best[slot] = hand
-        found = self._accepted(block, list(best), list(best.values()), Origin.FALLBACK)
-        block.hands |= found
-        return found
+            found = self._accepted(block, slot, hand, Origin.FALLBACK)
+            if found and (slot not in best or found.claim > best[slot].claim):
+                best[slot] = found
+        block.hands |= best
+        return best
 
     # --- into earlier blocks
 
@@ -176,7 +182,7 @@ class Hands:
             box,
             block.pictures.cut(slot[1], inside),
             inside[:2],
-            self._direct.get(slot[1], []),
+            self._direct.get(slot[1], {}),
         )
 
     def _follow_into_the_past(self, block: Block, distance: Mapping[Slot, int]) -> None:
@@ -198,28 +204,31 @@ class Hands:
         if hand is None:
             return None
         hand = hand._replace(xy=hand.xy + hole.corner)
-        return self._judged(hole.body, side, hand, Origin.PROPAGATED, hole.others)
+        found = Found(hand, Origin.PROPAGATED, arms.claim(hole.body, side, hand))
+        fits = self._fits(hole.body, side, hand) and _winner(found, hole.others) is None
+        return found if fits else None
 
     # --- judgement
 
     def _accepted(
-        self, block: Block, slots: Sequence[Slot], hands: Sequence[Hand | None], origin: Origin
-    ) -> dict[Slot, Found]:
-        found = {}
-        for slot, hand in zip(slots, hands, strict=True):
-            if hand is not None:
-                body, others = block.bodies[slot[:2]], self._direct.get(slot[1], [])
-                judged = self._judged(body, slot[2], hand, origin, others)
-                if judged is not None:
-                    found[slot] = judged
-        return found
-
-    def _judged(
-        self, body: Body, side: Side, hand: Hand, origin: Origin, others: Sequence[Found]
+        self, block: Block, slot: Slot, hand: Hand | None, origin: Origin
     ) -> Found | None:
-        """The hand, if it hangs on the arm and is not one that suits another arm better."""
-        found = Found(hand, origin, arms.claim(body, side, hand))
-        return found if self._fits(body, side, hand) and not _beaten(found, others) else None
+        """The hand, if it hangs on the arm and does not suit another arm better that has it."""
+        body = block.bodies[slot[:2]]
+        if hand is None or not self._fits(body, slot[2], hand):
+            return None
+        found = Found(hand, origin, arms.claim(body, slot[2], hand))
+        return found if self._unbeaten(block, slot, found) else None
+
+    def _unbeaten(self, block: Block, slot: Slot, found: Found) -> bool:
+        """Whether no arm was found directly to have the hand and a better claim to it; the
+        person's other arm takes note of the rival."""
+        person, t, side = slot
+        winner = _winner(found, self._direct.get(t, {}))
+        twin = (person, t, other_side(side))
+        if winner == (person, twin[2]) and found.claim > block.hands[twin].rival:
+            block.hands[twin] = block.hands[twin]._replace(rival=found.claim)
+        return winner is None
 
     def _fits(self, body: Body, side: Side, hand: Hand) -> bool:
         return arms.gap(body, side, hand) <= self._rules.wrist_gate
@@ -230,8 +239,10 @@ def _next(hand: Hand) -> Region:
     return arms.only(regions.hand_from_landmarks(hand.xy[None]))
 
 
-def _beaten(found: Found, others: Iterable[Found]) -> bool:
-    return any(arms.is_same(found.hand, o.hand) and found.claim <= o.claim for o in others)
+def _winner(found: Found, others: Mapping[Arm, Found]) -> Arm | None:
+    """Which of the others has the same hand and a better claim to it."""
+    same = (arm for arm, o in others.items() if arms.is_same(found.hand, o.hand))
+    return next((arm for arm in same if found.claim <= others[arm].claim), None)
 
 
 def _holes(block: Block) -> list[Slot]:
