@@ -268,7 +268,8 @@ def test_cuda_and_cpu_agree(performer, violin):
 
 
 def test_the_performer_is_chosen_over_the_whole_recording(performer, violin, trumpet):
-    """The trumpeter is there before the violinist, who stays longer."""
+    """The trumpeter is there before the violinist, who stays longer; she comes between key frames
+    and is found on the next one."""
     nobody = np.zeros_like(violin)
     empty = np.concatenate([trumpet, nobody], axis=2)
     both = np.concatenate([trumpet, violin], axis=2)
@@ -278,7 +279,7 @@ def test_the_performer_is_chosen_over_the_whole_recording(performer, violin, tru
         skeleton = performer.detect(recording)["skeleton"]
         necks = skeleton.xy[:, skeleton.topology.index("neck"), 0]
         seen = necks[skeleton.confidence[:, skeleton.topology.index("neck")] > 0]
-        assert len(seen) >= 30
+        assert len(seen) >= 26
         assert (seen > violin.shape[2]).all()
 
 
@@ -343,8 +344,8 @@ def test_players_who_come_and_go_keep_their_places(violin, trumpet):
     left, right = (found[field].xy[:, neck, 0] for field in ("skeleton", "skeleton_2"))
     assert (left[left > 0] < width).all()
     assert (right[right > 0] > width).all()
-    assert (left > 0).reshape(4, 36).mean(axis=1).tolist() == [1, 1, 1, 0]
-    assert (right > 0).reshape(4, 36).mean(axis=1).tolist() == [1, 0, 1, 1]
+    assert ((left > 0).reshape(4, 36).mean(axis=1) > 0.9).tolist() == [True, True, True, False]
+    assert ((right > 0).reshape(4, 36).mean(axis=1) > 0.9).tolist() == [True, False, True, True]
 
 
 def test_two_players_side_by_side_get_a_skeleton_each_from_left_to_right():

@@ -57,14 +57,12 @@ def cast(
     beside the player is somebody else.
 
     Args:
-        tracks: everybody; those without weight are nobody.
+        tracks: everybody.
         players: how many there are.
         gap: of several players: how far a track is from another one, in sizes.
     """
     found: list[tuple[set[int], list[T]]] = []
     for track in sorted(tracks, key=lambda track: -track.weight):
-        if not track.weight:
-            continue
         free = [player for player in found if player[0].isdisjoint(track.frames)]
         gaps = [min(gap(one, track) for one in ones) if gap else 0.0 for _, ones in free]
         if len(found) < players and (not gaps or min(gaps) > _NEAR):

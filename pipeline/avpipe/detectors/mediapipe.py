@@ -6,8 +6,9 @@ between and after them is avpipe's own. Confidence of a body joint is its visibi
 joint the presence of its hand, of a face point 1 if there is a face.
 
 Three recipes: `performer` looks for the hands where the arms say they are and follows them through
-time; `ensemble` does so for several players, from left to right in `skeleton`, `skeleton_2`, ...;
-`per-frame` gives the numbers of the official solutions in static mode.
+time, both ways; of several people it is the one most seen over the whole recording. `ensemble` does
+so for several players, from left to right in `skeleton`, `skeleton_2`, ...; `per-frame` gives the
+numbers of the official solutions in static mode.
 
 Source: Bazarevsky et al., "BlazePose", 2020; Zhang et al., "MediaPipe Hands", 2020; Grishchenko
 and Bazarevsky, "MediaPipe Holistic", 2020 (regions of the hands).
@@ -55,11 +56,11 @@ class Config:
     fidelity: Literal["exact", "fast"] = "exact"
     """"fast" computes in half precision on CUDA; hands move by 0.1 px, bodies by 1 px."""
     key_frames: int = 5
-    """`performer`: every how many frames body and face are searched in the whole picture."""
+    """Not `per-frame`: every how many frames people and faces are searched in the whole picture."""
     fallback_frames: int = 5
-    """`performer`: every how many frames a palm is searched around a wrist without a hand."""
+    """Not `per-frame`: every how many frames a palm is searched around a wrist without a hand."""
     wrist_gate: float = WRIST_GATE
-    """`performer`: how far a hand's wrist may lie from the body's, in shoulder widths."""
+    """Not `per-frame`: how far a hand's wrist may lie from the body's, in shoulder widths."""
     heat_map_window: int = 9
     """Side of the window that refines a joint; 9 as in the Python solutions, 7 in the C++ graph."""
     faces: bool = False

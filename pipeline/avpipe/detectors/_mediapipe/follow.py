@@ -54,7 +54,8 @@ class Follow:
 
     def players(self) -> list[list[int]]:
         """The numbers of the people that each player is, the most prominent first."""
-        found = cast(self._people.everybody, self._players, gap)
+        bodily = [person for person in self._people.everybody if person.found]
+        found = cast(bodily, self._players, gap)
         numbers = [[person.number for person in player] for player in found]
         numbers += [[]] * (self._players - len(numbers))
         return [[*numbers[0], NOBODY]] if self._players == 1 else numbers

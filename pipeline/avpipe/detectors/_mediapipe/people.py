@@ -38,6 +38,8 @@ class Person:
     """(2, 2) px, when last seen."""
     first: Points
     """(2, 2) px, when first seen."""
+    expected: Points
+    """(2, 2) px, at the next look, if they go on as they went between the last two."""
     frames: list[int] = field(default_factory=list)
     """Where they were detected."""
     prominence: float = 0.0
@@ -106,7 +108,7 @@ class People:
         around, torsos = regions.body(found.keypoints), found.keypoints[:, _TORSO]
         known = self._present(t)
         distances = [
-            [_distance(person.torso, torso, max(person.region[2], region[2]))
+            [_distance(person.expected, torso, max(person.region[2], region[2]))
              for torso, region in zip(torsos, around, strict=True)]
             for person in known
         ]  # fmt: skip
@@ -114,11 +116,14 @@ class People:
         seen = {p: known[k] for k, p in links(np.array(distances).reshape(shape), _REACH)}
         for p, (score, region) in enumerate(zip(found.scores, around, strict=True)):
             if p not in seen:
-                seen[p] = Person(len(self.everybody), region, torsos[p], torsos[p])
+                seen[p] = Person(len(self.everybody), region, *[torsos[p]] * 3)
                 self.everybody.append(seen[p])
                 self._recent.append(seen[p])
             person = seen[p]
-            person.region, person.torso = regions.snapped(region[None])[0], torsos[p]
+            recent = person.frames and t - person.frames[-1] <= self._key_frames
+            step = torsos[p] - person.torso if recent else 0.0
+            person.expected, person.torso = torsos[p] + step, torsos[p]
+            person.region = regions.snapped(region[None])[0]
             person.frames.append(t)
             person.prominence += float(score * region[2])
         self._sights = [Sight(p, p.region, p.frames[-1]) for p in self._candidates(t)]
