@@ -1,93 +1,175 @@
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
+from avpipe.detectors._mediapipe.blocks import Block
 from avpipe.detectors._mediapipe.decode import Detections
-from avpipe.detectors._mediapipe.people import People, Players
+from avpipe.detectors._mediapipe.people import People, _distinct, _tiles, gap
+from avpipe.detectors._people import cast, links
 
 
-def bodies(*people: tuple[float, float, float]) -> Detections:
-    """Detections of upright people: x of the hips, size, score."""
-    keypoints = np.array([[[x, 300.0], [x, 300.0 - size]] for x, size, _ in people])
-    keypoints = keypoints.reshape(-1, 2, 2)
-    scores = np.array([score for _, _, score in people])
-    return Detections(scores, np.zeros((len(people), 4)), keypoints)
+class Somebody(NamedTuple):
+    x: float
+    side: float
+    score: float = 0.9
 
 
-def performer(people: People, t: int, found: Detections) -> np.ndarray | None:
-    """The region of the most prominent person present."""
-    present = people.look(t, found)
-    return present[0].region if present else None
+def bodies(*people: Somebody | tuple[float, float]) -> Detections:
+    """Detections of upright people: middle of the hips, side of the region, score."""
+    everybody = [Somebody(*person) for person in people]
+    keypoints = np.array(
+        [[[x, 600], [x, 600 - side / 2.5], [x, 600 - side / 4], [x, 0]] for x, side, _ in everybody]
+    ).reshape(-1, 4, 2)
+    scores = np.array([person.score for person in everybody])
+    return Detections(scores, np.zeros((len(everybody), 4)), keypoints)
 
 
-def test_the_larger_of_two_people_is_the_performer_whoever_scores_better():
-    region = performer(People(), 0, bodies((100, 50, 0.9), (400, 150, 0.7)))
-    assert region[0] == pytest.approx(400, abs=8)
+class Pictures:
+    height, width = 600, 800
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
 
 
-def test_the_performer_stays_when_somebody_larger_passes_by():
-    people = People()
-    for t in range(0, 100, 5):
-        people.look(t, bodies((100, 100, 0.9)))
-    passing = performer(people, 100, bodies((600, 200, 0.95), (102, 100, 0.6)))
-    assert passing[0] == pytest.approx(102, abs=8)
+def watch(monkeypatch, script: list[Detections], *, block: int = 1000, **options) -> tuple:
+    """What `People` make of detections: the sights of every frame, and everybody."""
+    options = {"key_frames": 5, "most": 3, "tiles": False} | options
+    people, looked = People(**options), []
+    sights = []
+    for start in range(0, len(script), block):
+        part = Block(start, Pictures(min(block, len(script) - start)))
+
+        def proposals(part: Block, frames: list[int]) -> list[Detections]:
+            looked.extend(part.start + t for t in frames)
+            return [script[part.start + t] for t in frames]
+
+        monkeypatch.setattr(people, "_proposals", proposals)
+        sights += people.look(part)
+    for person in people.everybody:
+        person.followed = person.found = 1
+    return sights, people.everybody, looked
 
 
-def test_who_is_seen_longer_becomes_the_performer():
-    people = People()
-    people.look(0, bodies((600, 150, 0.9)))
-    for t in range(5, 60, 5):
-        region = performer(people, t, bodies((100, 100, 0.9)))
-    assert region[0] == pytest.approx(100, abs=8)
+def main(people: list) -> list[float]:
+    """Hips' x of the performer's parts, the most prominent first."""
+    return [float(person.torso[0, 0]) for person in cast(people, 1, gap)[0]]
 
 
-def test_a_missed_detection_keeps_the_performers_region():
-    people = People()
-    before = performer(people, 0, bodies((100, 100, 0.9)))
-    assert performer(people, 5, bodies((600, 90, 0.9)))[0] == before[0]
-    assert performer(people, 10, bodies())[0] == before[0]
+def test_the_performer_is_the_one_most_seen_over_the_whole_recording(monkeypatch):
+    script = [bodies((100, 250))] * 20 + [bodies((100, 250), (500, 350))] * 100
+    _, everybody, _ = watch(monkeypatch, script)
+    assert main(everybody) == [500]
+    assert main(watch(monkeypatch, script[::-1])[1]) == [500]
 
 
-def test_after_a_cut_the_one_who_is_there_is_the_performer():
-    people = People()
-    for t in range(0, 500, 5):
-        people.look(t, bodies((100, 100, 0.9)))
-    for t in range(500, 530, 5):
-        region = performer(people, t, bodies((600, 60, 0.6)))
-    assert region[0] == pytest.approx(600, abs=8)
+def test_who_may_turn_out_to_be_the_performer_is_followed_from_the_first_sight(monkeypatch):
+    sights, everybody, _ = watch(monkeypatch, [bodies((100, 300), (500, 200))] * 6)
+    assert [{s.person.number for s in frame} for frame in sights] == [{0, 1}] * 6
+    assert len(everybody) == 2
 
 
-def test_nobody_is_nobody():
-    people = People()
-    assert performer(people, 0, bodies()) is None
-    people.look(5, bodies((100, 100, 0.9)))
-    assert performer(people, 31, bodies()) is None
+def test_people_in_the_background_are_not_followed(monkeypatch):
+    sights, *_ = watch(monkeypatch, [bodies((100, 300), (500, 100), (700, 110))] * 6)
+    assert {s.person.number for frame in sights for s in frame} == {0}
 
 
-def test_not_more_than_some_people_are_remembered():
-    people = People()
-    for t in range(100):
-        people.look(t, bodies((t * 1000.0, 100 + t, 0.9)))
-    assert len(people._people) <= 16
+def test_the_performer_is_followed_while_somebody_larger_passes_by(monkeypatch):
+    script = [bodies((100, 200))] * 50 + [bodies((600, 600), (100, 200))] * 10
+    sights, everybody, _ = watch(monkeypatch, script)
+    assert [s.person.number for s in sights[-1]] == [0, 1]
+    assert main(everybody) == [100]
 
 
-def test_a_single_player_is_looked_for_where_he_was_last():
-    players = Players(1, 5)
-    players._recast(players._everybody.look(0, bodies((100, 100, 0.9))))
-    players._recast(players._everybody.look(500, bodies()))
-    assert players._cast[0].region[0] == pytest.approx(100, abs=8)
-    players._recast(players._everybody.look(505, bodies((600, 90, 0.9))))
-    assert players._cast[0].region[0] == pytest.approx(600, abs=8)
+def test_not_more_than_so_many_are_followed_at_a_time(monkeypatch):
+    crowd = [bodies(*[(100 + 100 * i, 200) for i in range(8)])] * 3
+    assert {len(frame) for frame in watch(monkeypatch, crowd)[0]} == {3}
 
 
-def test_players_keep_their_person_and_a_free_one_takes_who_is_left():
-    players = Players(2, 5)
-    everybody = players._everybody
-    players._recast(everybody.look(0, bodies((100, 100, 0.9))))
-    first = players._cast[0]
-    players._recast(everybody.look(5, bodies((600, 200, 0.9), (100, 100, 0.9))))
-    assert players._cast[0] is first
-    assert players._cast[1].region[0] == pytest.approx(600, abs=8)
-    for t in range(10, 50, 5):
-        players._recast(everybody.look(t, bodies((600, 200, 0.9))))
-    assert players._cast[0] is None
-    assert players._cast[1].region[0] == pytest.approx(600, abs=8)
+def test_a_performer_who_was_lost_and_is_found_elsewhere_is_the_same_one(monkeypatch):
+    script = [bodies((100, 300))] * 50 + [bodies()] * 40 + [bodies((600, 300))] * 30
+    _, everybody, _ = watch(monkeypatch, script)
+    assert main(everybody) == [100, 600]
+
+
+def test_where_nobody_is_detected_any_more_the_last_one_is_looked_for(monkeypatch):
+    script = [bodies((100, 300))] * 10 + [bodies()] * 90
+    sights, *_ = watch(monkeypatch, script)
+    assert [s.person.number for s in sights[-1]] == [0]
+    both = [bodies((100, 300), (600, 290))] * 10 + [bodies((100, 300))] * 90
+    sights, *_ = watch(monkeypatch, both)
+    assert [len(sights[t]) for t in (9, 34, 35, 99)] == [2, 2, 1, 1]
+
+
+def test_every_frame_is_looked_at_until_somebody_is_seen(monkeypatch):
+    script = [bodies()] * 7 + [bodies((100, 300))] * 20
+    for block in (1, 4, 1000):
+        sights, everybody, looked = watch(monkeypatch, script, block=block)
+        assert [len(frame) for frame in sights] == [0] * 7 + [1] * 20
+        assert everybody[0].frames == [7, 10, 15, 20, 25]
+        assert set(looked) >= set(range(8))
+
+
+def test_a_body_that_the_pose_model_hardly_ever_finds_is_not_the_performer(monkeypatch):
+    _, everybody, _ = watch(monkeypatch, [bodies((100, 300), (600, 200))] * 10)
+    everybody[0].followed = 10
+    assert main(everybody) == [600]
+
+
+def test_players_who_come_back_get_their_own_place(monkeypatch):
+    """A leaves and comes back where he was; B comes while A is away, and stays."""
+    a, b = (100, 300), (600, 290)
+    script = [bodies(a)] * 50 + [bodies(b)] * 60 + [bodies(a, b)] * 30
+    _, everybody, _ = watch(monkeypatch, script, most=3)
+    players = cast(everybody, 2, gap)
+    places = [{round(float(p.torso[0, 0])) for p in player} for player in players]
+    assert sorted(places, key=min) == [{100}, {600}]
+    assert sum(map(len, players)) == 3
+
+
+def test_who_walks_past_somebody_and_hides_them_is_not_taken_for_them(monkeypatch):
+    script = []
+    for t in range(0, 100):
+        walker, sitter = (20 + 6 * t, 300), (300, 300)
+        hidden = abs(walker[0] - sitter[0]) < 60
+        script.append(bodies(walker) if hidden else bodies(walker, sitter))
+    _, everybody, _ = watch(monkeypatch, script)
+    assert [round(float(person.torso[0, 0])) for person in everybody] == [20 + 6 * 95, 300]
+
+
+def test_somebody_seen_beside_the_performer_is_somebody_else():
+    class Track(NamedTuple):
+        frames: list[int]
+        weight: float
+
+    long, beside, after = Track([0, 1, 2], 9.0), Track([2, 3], 5.0), Track([5], 1.0)
+    assert cast([beside, long, after], 1) == [[long, after]]
+
+
+def test_the_nearest_are_linked_first_and_nobody_twice():
+    assert links(np.array([[0.3, 0.1], [0.2, 0.15]]), 0.25) == [(0, 1), (1, 0)]
+    assert links(np.array([[0.3], [0.2]]), 0.25) == [(1, 0)]
+    assert links(np.zeros((0, 3)), 1) == []
+
+
+@pytest.mark.parametrize(("height", "width"), [(480, 1120), (480, 2000), (1080, 620), (576, 576)])
+def test_tiles_cover_a_long_picture_and_overlap_by_half(height, width):
+    tiles, side = _tiles(height, width), min(height, width)
+    if height == width:
+        assert tiles == []
+        return
+    along = np.array([tile[0] if width > height else tile[1] for tile in tiles])
+    assert along[0] == side / 2
+    assert along[-1] == max(height, width) - side / 2
+    assert (np.diff(along) <= side / 2).all()
+
+
+def test_what_two_windows_show_is_one_person_where_it_is_surest():
+    one = bodies(Somebody(100, 300, 0.6), Somebody(500, 300, 0.8))
+    other = bodies(Somebody(104, 310, 0.9))
+    found = _distinct([one, other])
+    assert found.scores.tolist() == [0.9, 0.8]
+    assert found.keypoints[:, 0, 0].tolist() == [104, 500]

@@ -6,15 +6,16 @@ between and after them is avpipe's own. Confidence of a body joint is its visibi
 joint the presence of its hand, of a face point 1 if there is a face.
 
 Three recipes: `performer` looks for the hands where the arms say they are and follows them through
-time; `ensemble` does so for several players, from left to right in `skeleton`, `skeleton_2`, ...;
-`per-frame` gives the numbers of the official solutions in static mode.
+time, both ways; of several people it is the one most seen over the whole recording. `ensemble` does
+so for several players, from left to right in `skeleton`, `skeleton_2`, ...; `per-frame` gives the
+numbers of the official solutions in static mode.
 
 Source: Bazarevsky et al., "BlazePose", 2020; Zhang et al., "MediaPipe Hands", 2020; Grishchenko
 and Bazarevsky, "MediaPipe Holistic", 2020 (regions of the hands).
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,16 +24,15 @@ from avpipe.config import key_parameters, runtime_only
 from avpipe.detectors import Detected, Frame
 from avpipe.detectors._frames import checked
 from avpipe.detectors._mediapipe import everybody
-from avpipe.detectors._mediapipe.blocks import Block, Rules, read
+from avpipe.detectors._mediapipe.blocks import Rules, read
 from avpipe.detectors._mediapipe.chain import Body
 from avpipe.detectors._mediapipe.citation import CITATION
-from avpipe.detectors._mediapipe.collect import Player
-from avpipe.detectors._mediapipe.ensemble import Ensemble
+from avpipe.detectors._mediapipe.collect import Recording
 from avpipe.detectors._mediapipe.everybody import apart, size
-from avpipe.detectors._mediapipe.faces import Faces
+from avpipe.detectors._mediapipe.faces import Faces, OfficialFaces
+from avpipe.detectors._mediapipe.follow import Follow
 from avpipe.detectors._mediapipe.models import WEIGHTS, digests
 from avpipe.detectors._mediapipe.per_frame import PerFrame
-from avpipe.detectors._mediapipe.performer import Performer
 from avpipe.detectors._mediapipe.runner import LiteRTRunner, Runner
 from avpipe.detectors._prefetch import prefetched
 from avpipe.detectors._sides import WRIST_GATE
@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 DEVICES = ("cuda", "cpu")
-VERSION = 1
+VERSION = 2
 """Raised whenever the same frames and parameters would give other keypoints."""
 
 PEOPLE_VERSION = 1
@@ -75,11 +75,11 @@ class Config:
     fidelity: Literal["exact", "fast"] = "exact"
     """"fast" computes in half precision on CUDA; hands move by 0.1 px, bodies by 1 px."""
     key_frames: int = 5
-    """`performer`: every how many frames body and face are searched in the whole picture."""
+    """Not `per-frame`: every how many frames people and faces are searched in the whole picture."""
     fallback_frames: int = 5
-    """`performer`: every how many frames of a hole a palm is searched around the wrist."""
+    """Not `per-frame`: every how many frames a palm is searched around a wrist without a hand."""
     wrist_gate: float = WRIST_GATE
-    """`performer`: how far a hand's wrist may lie from the body's, in shoulder widths."""
+    """Not `per-frame`: how far a hand's wrist may lie from the body's, in shoulder widths."""
     heat_map_window: int = 9
     """Side of the window that refines a joint; 9 as in the Python solutions, 7 in the C++ graph."""
     faces: bool = False
@@ -150,21 +150,21 @@ class Mediapipe:
         neighbouring frame, 3 fallback, 4 from a palm of the whole picture; and `hand_origin_2`
         and so on for further players. Frames may also be in 4:2:0, see `planar`.
         """
-        config = self.config
-        players = [Player() for _ in _numbers(config)]
-        faces = [Faces(1 if config.recipe == "per-frame" else config.key_frames) for _ in players]
-        blocks = prefetched(read(checked(frames), self._runner), ahead=1)
-        for together in _recipe(config)(blocks):
-            for player, face, block in zip(players, faces, together, strict=True):
-                if config.faces:
-                    face.find(block)
-                player.append(block)
-        players.sort(key=Player.across)
+        config, recipe = self.config, _recipe(self.config)
+        faces = OfficialFaces() if config.recipe == "per-frame" else Faces(config.key_frames)
+        recording = Recording()
+        for block in recipe(prefetched(read(checked(frames), self._runner), ahead=1)):
+            if config.faces:
+                faces.find(block)
+            recording.append(block)
+        loose = recipe.loose.sides() if recipe.loose else ()
+        players = recording.players(recipe.players(), loose)
+        players.sort(key=lambda player: player.across)
         numbered = list(zip(_numbers(config), players, strict=True))
-        fields = {f"skeleton{number}": player.skeleton() for number, player in numbered}
+        fields = {f"skeleton{number}": player.skeleton for number, player in numbered}
         if config.faces:
-            fields |= {f"face_landmarks{number}": player.face() for number, player in numbered}
-        return Detected(fields, {f"hand_origin{n}": player.origins() for n, player in numbered})
+            fields |= {f"face_landmarks{number}": player.face for number, player in numbered}
+        return Detected(fields, {f"hand_origin{n}": player.origins for n, player in numbered})
 
 
 def people(frames: Iterable[Frame], threads: int = 0) -> Iterator[list[Body]]:
@@ -188,12 +188,12 @@ def people_identity(weights: Path = WEIGHTS) -> dict[str, Any]:
     }
 
 
-def _recipe(config: Config) -> Callable[[Iterable[Block]], Iterator[tuple[Block, ...]]]:
+def _recipe(config: Config) -> Follow | PerFrame:
     rules = Rules(config.key_frames, config.fallback_frames, config.wrist_gate)
-    if config.recipe == "ensemble":
-        return Ensemble(rules, config.players)
-    recipe = Performer(rules) if config.recipe == "performer" else PerFrame(rules)
-    return lambda blocks: ((block,) for block in recipe(blocks))
+    if config.recipe == "per-frame":
+        return PerFrame(rules)
+    players = config.players if config.recipe == "ensemble" else 1
+    return Follow(rules, players, tiles=config.recipe == "ensemble")
 
 
 def _numbers(config: Config) -> list[str]:
@@ -204,7 +204,8 @@ def _numbers(config: Config) -> list[str]:
 
 def _models(config: Config) -> list[str]:
     hands = ["palm", "hand"] + ([] if config.recipe == "per-frame" else ["hand_recrop"])
-    return ["body", "pose", *hands] + (["face", "mesh"] if config.faces else [])
+    faces = ["near_face", "mesh"] + ([] if config.recipe == "per-frame" else ["face"])
+    return ["body", "pose", *hands] + ([] if not config.faces else faces)
 
 
 def _threads() -> int:

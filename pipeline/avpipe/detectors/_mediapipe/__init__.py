@@ -12,10 +12,12 @@
     runner, torch_runner   pictures on a device, and models run on regions of them
     chain         the models one after the other, for given frames
     blocks        consecutive frames and what has been found in them
-    per_frame, performer, ensemble   the recipes: blocks in, finished blocks out
-    arms          how well a hand suits an arm
-    people, faces who is the performer; his face
-    collect       finished blocks to keypoints
+    per_frame, follow   the recipes: blocks in, finished blocks out
+    people        who is where, linked over time
+    arms, hands   how well a hand suits an arm; the hands of everybody's arms
+    loose         hands in close-up, without an arm
+    faces         the faces of everybody
+    collect       finished blocks to the keypoints of the players
 
 Everything from `chain` on is numpy on a few numbers a frame and the same on every device.
 """

@@ -3,21 +3,33 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from avpipe.detectors._mediapipe import regions
 from avpipe.detectors._mediapipe.blocks import ELBOW, SHOULDERS, WRIST, Block, Slot
 from avpipe.detectors._mediapipe.chain import Body, Hand, Region
-from avpipe.detectors._mediapipe.crop import Regions
-from avpipe.detectors._sides import SIDES, Side
+from avpipe.detectors._mediapipe.crop import Box, Regions
+from avpipe.detectors._mediapipe.regions import Points
+from avpipe.detectors._sides import SIDES, VISIBLE, Side
+
+_SAME = 0.4
+"""Hands whose joints lie nearer than this to each other, in palms of the larger one, are one."""
+_REACH, _MOST_PX = 1.25, 320
+"""A hand is followed backwards within so many shoulder widths of its wrist, and so many px."""
+
+
+def in_view(body: Body, side: Side) -> bool:
+    """Whether the wrist is in the picture and not made up."""
+    return bool(body.visibility[WRIST[side]] > VISIBLE)
 
 
 def at_the_hands(block: Block, slots: Sequence[Slot]) -> Regions:
     """(n, 5) where the arms say that hands must be."""
     rough = np.empty((len(slots), 5))
     for side in SIDES:
-        of_side = [i for i, slot in enumerate(slots) if slot[1] == side]
+        of_side = [i for i, slot in enumerate(slots) if slot[2] == side]
         if of_side:
-            bodies = np.stack([block.bodies[slots[i][0]].xy for i in of_side])
+            bodies = np.stack([block.bodies[slots[i][:2]].xy for i in of_side])
             rough[of_side] = regions.hand_from_pose(bodies, side)
     return regions.snapped(rough)
 
@@ -30,19 +42,32 @@ def around(body: Body, side: Side) -> Region:
     return only(regions.square((0.3 * wrist + 0.7 * hand)[None], np.array([length])))
 
 
+def reach(body: Body, side: Side) -> Box:
+    """What is kept of a picture to follow a hand into it later."""
+    x, y = np.rint(body.xy[WRIST[side]]).astype(int)
+    half = int(min(_REACH * span(body), _MOST_PX))
+    return int(x) - half, int(y) - half, int(x) + half, int(y) + half
+
+
 def gap(body: Body, side: Side, hand: Hand) -> float:
     """From the hand's wrist to the body's, in shoulder widths."""
     return float(np.linalg.norm(hand.xy[0] - body.xy[WRIST[side]])) / max(span(body), 1.0)
 
 
 def is_same(one: Hand, other: Hand) -> bool:
-    """Whether two sides have found one and the same hand."""
-    palm = float(np.linalg.norm(one.xy[9] - one.xy[0]))
-    return float(np.linalg.norm(one.xy - other.xy, axis=1).mean()) < 0.3 * palm
+    """Whether two arms have found one and the same hand."""
+    return bool(same_hands(one.xy[None], other.xy[None])[0])
+
+
+def same_hands(one: Points, other: Points) -> npt.NDArray[np.bool_]:
+    """(n,) whether hands (n, 21, 2) lie on each other; two real ones do not even when folded."""
+    palm = np.maximum(*(np.linalg.norm(hand[:, 9] - hand[:, 0], axis=-1) for hand in (one, other)))
+    same: npt.NDArray[np.bool_] = np.linalg.norm(one - other, axis=-1).mean(axis=-1) < _SAME * palm
+    return same
 
 
 def claim(body: Body, side: Side, hand: Hand) -> float:
-    """How well a hand suits a side: sure, of the right look, near the wrist."""
+    """How well a hand suits an arm: sure, of the right look, near the wrist."""
     return merit(hand, side) - gap(body, side, hand)
 
 

@@ -13,15 +13,20 @@ import numpy.typing as npt
 from avpipe.detectors import Frame
 from avpipe.detectors._mediapipe.chain import Body, Hand
 from avpipe.detectors._mediapipe.runner import Pictures, Runner
-from avpipe.detectors._sides import SIDES, Side
+from avpipe.detectors._sides import Side
 from avpipe.media.colour import I420
 
 _BLOCK_BYTES, _LONGEST, _SHORTEST = 128 * 2**20, 128, 2
-"""A block holds at most so many bytes and frames, but the shortest of any size. Up to four are in
-memory: two that are worked on, one that waits and one that is being decoded."""
+"""A block holds at most so many bytes and frames, but the shortest of any size. Up to three are in
+memory: one that is worked on, one that waits and one that is being decoded."""
 
-Slot = tuple[int, Side]
-"""Frame of the block and side."""
+Place = tuple[int, int]
+"""Number of a person, frame of the block."""
+Slot = tuple[int, int, Side]
+"""Number of a person, frame of the block, side."""
+
+NOBODY = -1
+"""Whose the face in a picture without a body is."""
 
 WRIST = {"left": 15, "right": 16}
 ELBOW = {"left": 13, "right": 14}
@@ -49,14 +54,14 @@ class Rules:
 
 
 class Found(NamedTuple):
-    """A hand and how it was found."""
+    """A hand of an arm."""
 
     hand: Hand
     origin: Origin
-
-
-Edge = dict[Side, Found]
-"""The hands of a block's first or last frame."""
+    claim: float = 0.0
+    """How well it suits the arm, see `arms.claim`."""
+    rival: float = -np.inf
+    """How well it suits the person's other arm, if that has found it too."""
 
 
 @dataclass
@@ -66,22 +71,23 @@ class Block:
     start: int
     """Number of the first frame in the recording."""
     pictures: Pictures
-    bodies: dict[int, Body] = field(default_factory=dict)
+    bodies: dict[Place, Body] = field(default_factory=dict)
     hands: dict[Slot, Found] = field(default_factory=dict)
-    faces: dict[int, npt.NDArray[np.float64]] = field(default_factory=dict)
-    """(468, 2) px by frame."""
+    faces: dict[Place, npt.NDArray[np.float64]] = field(default_factory=dict)
+    """(468, 2) px."""
+    late: dict[Slot, Found] = field(default_factory=dict)
+    """Hands of earlier frames that this block has led to; their frames are negative."""
 
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def edge(self, end: int) -> Edge:
-        """The hands of the first (0) or last (-1) frame."""
-        t = 0 if end == 0 else len(self) - 1
-        return {side: self.hands[t, side] for side in SIDES if (t, side) in self.hands}
+    def every(self, step: int) -> list[int]:
+        """The frames whose number in the recording is a multiple of `step`."""
+        return [t for t in range(len(self)) if (self.start + t) % step == 0]
 
 
 def read(frames: Iterable[Frame | I420], runner: Runner) -> Iterator[Block]:
-    """The frames in blocks whose length depends on their size only."""
+    """The frames in blocks. What recipes find does not depend on their lengths."""
     frames, start = iter(frames), 0
     for first in frames:
         length = min(max(_BLOCK_BYTES // math.prod(first.shape), _SHORTEST), _LONGEST)

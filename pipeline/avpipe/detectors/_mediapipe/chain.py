@@ -4,7 +4,7 @@ Frames are named by their index in `pictures`; absent things are absent keys. Th
 MediaPipe's graphs do in static mode.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,30 +80,19 @@ def whole(pictures: Pictures, frames: Iterable[int]) -> list[tuple[int, Region]]
     return [(frame, region) for frame in frames]
 
 
-def body_regions(pictures: Pictures, frames: Sequence[int]) -> dict[int, Region]:
-    """Where the most prominent person of each frame is."""
-    found = detect(pictures, whole(pictures, frames), "body", THRESHOLD)
-    return {
-        frame: regions.body(seen.keypoints[:1])[0]
-        for frame, seen in zip(frames, found, strict=True)
-        if len(seen.scores)
-    }
-
-
-def bodies(pictures: Pictures, where: Mapping[int, Region]) -> dict[int, Body]:
-    """The person in each frame's region."""
+def bodies(pictures: Pictures, where: Sequence[tuple[int, Region]]) -> list[Body | None]:
+    """The person in each (frame, region), if there is one."""
     if not where:
-        return {}
-    around = np.stack(list(where.values()))
-    raw, presence, windows = pictures.run("pose", list(where), around)
+        return []
+    around = np.stack([region for _, region in where])
+    raw, presence, windows = pictures.run("pose", [frame for frame, _ in where], around)
     xy, visibility = decode.body_landmarks(raw, windows)
-    return {
-        frame: Body(points, seen, float(sure))
-        for frame, points, seen, sure in zip(
-            where, to_picture(xy, around), visibility, presence[:, 0], strict=True
+    return [
+        Body(points, seen, float(sure)) if sure > PRESENT else None
+        for points, seen, sure in zip(
+            to_picture(xy, around), visibility, presence[:, 0], strict=True
         )
-        if sure > PRESENT
-    }
+    ]
 
 
 def hands(pictures: Pictures, where: Sequence[tuple[int, Region]]) -> list[Hand | None]:

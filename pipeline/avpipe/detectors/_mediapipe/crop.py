@@ -17,6 +17,8 @@ from avpipe.detectors import Frame
 Regions = npt.NDArray[np.float64]
 """(n, 5): cx, cy, width, height in px, rotation in radians."""
 Crop = npt.NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in whole px, half-open; it may lie partly outside the picture."""
 
 ROUND = 1.5 * 2.0**52
 """Adding this to a float64 leaves the nearest integer (ties to even) in its low 32 bits."""
@@ -28,6 +30,13 @@ def whole_picture(height: int, width: int) -> Regions:
     """(1, 5) the square around the whole picture, as the full-frame detectors see it."""
     side = max(height, width)
     return np.array([[width / 2, height / 2, side, side, 0.0]])
+
+
+def within(height: int, width: int, box: Box) -> Box:
+    """The part of a box that is in the picture; empty (left = right) if there is none."""
+    x0, x1 = (min(max(x, 0), width) for x in box[::2])
+    y0, y1 = (min(max(y, 0), height) for y in box[1::2])
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else (0, 0, 0, 0)
 
 
 def crop(frame: Frame, region: npt.NDArray[np.float64], size: int, replicate: bool) -> Crop:

@@ -100,6 +100,16 @@ _ALL = (
         anchors=((48, 1),),
     ),
     Model(
+        "near_face",
+        "face_detection_short_range.tflite",
+        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+        size=128,
+        outputs=(0, 1),
+        signed=True,
+        replicate=False,
+        anchors=((16, 2), (8, 6)),
+    ),
+    Model(
         "mesh",
         "face_landmark.tflite",
         "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",

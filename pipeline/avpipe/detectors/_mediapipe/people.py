@@ -1,98 +1,181 @@
-"""Who of several people is the performer: the one most seen so far, by size and score.
+"""Who is where: people found in whole pictures on key frames, and linked from one to the next.
 
-People are told apart by where they are. Positions px, sides of regions as in `crop`.
+A person is as long as it is in view; who are the players is decided when the recording has ended,
+over all of it (`avpipe.detectors._people.cast`), so until then everybody is followed who may be
+one. Memory: 8 bytes a person and key frame. Positions px, sides of regions as in `crop`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
 
 from avpipe.detectors._mediapipe import chain, regions
 from avpipe.detectors._mediapipe.blocks import Block
 from avpipe.detectors._mediapipe.chain import Region
+from avpipe.detectors._mediapipe.crop import whole_picture
 from avpipe.detectors._mediapipe.decode import Detections
+from avpipe.detectors._mediapipe.regions import Points
+from avpipe.detectors._people import MEMORY_FRAMES, links
 
-_SAME = 0.3
-"""Regions that share more than this (intersection over union) show the same person."""
-_PATIENCE = 25
-"""For so many frames a person counts as present without being detected."""
-_MOST = 16
-"""People remembered."""
+_REACH = 0.25
+"""How far a torso may move between two looks, in sides of its body's region: half a metre."""
+_SMALL, _MINOR = 0.4, 0.5
+"""Who is smaller than this beside the largest one in view, and was seen less than this beside the
+most seen one so far, is not followed: people in the background."""
+_TORSO = [0, 2]
+"""Middles of hips and shoulders among the detector's keypoints."""
 
 
 @dataclass(eq=False)
-class _Person:
+class Person:
+    """Somebody, from the first to the last time they are detected."""
+
+    number: int
+    region: Region
+    torso: Points
+    """(2, 2) px, when last seen."""
+    first: Points
+    """(2, 2) px, when first seen."""
+    expected: Points
+    """(2, 2) px, at the next look, if they go on as they went between the last two."""
+    frames: list[int] = field(default_factory=list)
+    """Where they were detected."""
+    prominence: float = 0.0
+    """Sum of score times side of the region, px."""
+    followed: int = 0
+    """Frames in which the pose model was asked about them."""
+    found: int = 0
+    """Frames in which it found them."""
+
+    @property
+    def weight(self) -> float:
+        """See `avpipe.detectors._people.Seen`; what has no pose is not a person."""
+        return self.prominence * self.found / max(self.followed, 1)
+
+
+class Sight(NamedTuple):
+    """A person in a frame."""
+
+    person: Person
     region: Region
     seen: int
-    """Frame of the last detection."""
-    prominence: float
-    """Sum of score times side over all detections."""
+    """The last frame in which they were detected."""
+
+
+def gap(one: Person, other: Person) -> float:
+    """How far from each other the earlier one was lost and the later one was found, in sides."""
+    earlier, later = sorted((one, other), key=lambda person: person.frames[0])
+    return _distance(earlier.torso, later.first, max(earlier.region[2], later.region[2]))
 
 
 class People:
-    """The people of one recording, looked at on key frames."""
+    """The people of one recording.
 
-    def __init__(self) -> None:
-        self._people: list[_Person] = []
-
-    def look(self, t: int, found: Detections) -> list[_Person]:
-        """Who is present in frame t, given the bodies detected in it, the most prominent first."""
-        around = regions.snapped(regions.body(found.keypoints))
-        for score, region in zip(found.scores, around, strict=True):
-            self._meet(t, region, float(score * region[2]))
-        present = [person for person in self._people if t - person.seen <= _PATIENCE]
-        return sorted(present, key=lambda person: -person.prominence)
-
-    def _meet(self, t: int, region: Region, prominence: float) -> None:
-        known = [person for person in self._people if person.seen < t]
-        nearest = max(known, key=lambda p: regions.overlap(p.region, region), default=None)
-        if nearest is not None and regions.overlap(nearest.region, region) > _SAME:
-            nearest.region, nearest.seen = region, t
-            nearest.prominence += prominence
-            return
-        self._people.append(_Person(region, t, prominence))
-        if len(self._people) > _MOST:
-            self._people.remove(min(self._people, key=lambda person: person.prominence))
-
-
-class Players:
-    """Regions of a fixed number of players; each keeps the person it was given while he is there.
-
-    A player without a person gets the most prominent one who is free.
+    Args:
+        key_frames: every how many frames they are looked for.
+        most: how many are followed at a time.
+        tiles: look at squares of the picture, not only at the whole, where people are small.
     """
 
-    def __init__(self, count: int, key_frames: int) -> None:
-        self._key_frames = key_frames
-        self._everybody = People()
-        self._cast: list[_Person | None] = [None] * count
-        self._known: dict[int, list[dict[int, Region | None]]] = {}
+    def __init__(self, key_frames: int, most: int, *, tiles: bool) -> None:
+        self.everybody: list[Person] = []
+        self._key_frames, self._most, self._tiles = key_frames, most, tiles
+        self._recent: list[Person] = []
+        self._sights: list[Sight] = []
 
-    def regions(self, block: Block, player: int) -> dict[int, Region | None]:
-        """Where a player is from each key frame of the block on; None: not there."""
-        if block.start not in self._known:
-            self._known[block.start] = self._look(block)
-            # One player is up to two blocks ahead of another.
-            self._known = dict(list(self._known.items())[-3:])
-        return self._known[block.start][player]
+    def look(self, block: Block) -> list[list[Sight]]:
+        """Who may be a player in every frame of the block, and where, the most prominent first.
 
-    def _look(self, block: Block) -> list[dict[int, Region | None]]:
-        keys = [t for t in range(len(block)) if (block.start + t) % self._key_frames == 0]
-        whole = chain.whole(block.pictures, keys)
-        found = chain.detect(block.pictures, whole, "body", chain.THRESHOLD)
-        by_player: list[dict[int, Region | None]] = [{} for _ in self._cast]
-        for t, seen in zip(keys, found, strict=True):
-            self._recast(self._everybody.look(block.start + t, seen))
-            for regions_of, person in zip(by_player, self._cast, strict=True):
-                regions_of[t] = None if person is None else person.region
-        return by_player
+        Before anybody has been seen every frame is a key frame.
+        """
+        keys = block.every(self._key_frames)
+        found = dict(zip(keys, self._proposals(block, keys), strict=True))
+        if not self.everybody:
+            some = next((t for t in keys if len(found[t].scores)), len(block))
+            early = [t for t in range(some) if t not in found]
+            found |= dict(zip(early, self._proposals(block, early), strict=True))
+        everywhere = []
+        for t in range(len(block)):
+            if t in found and (t in keys or not self.everybody):
+                self._meet(block.start + t, found[t])
+            everywhere.append(self._sights)
+        return everywhere
 
-    def _recast(self, present: list[_Person]) -> None:
-        if len(self._cast) == 1:
-            # Where nobody is detected any more, the pose model is asked about the last one.
-            self._cast = [present[0] if present else self._cast[0]]
-            return
-        here = {id(person) for person in present}
-        self._cast = [p if p is not None and id(p) in here else None for p in self._cast]
-        taken = {id(person) for person in self._cast}
-        free = [person for person in present if id(person) not in taken]
-        for player, person in enumerate(self._cast):
-            if person is None and free:
-                self._cast[player] = free.pop(0)
+    def _meet(self, t: int, found: Detections) -> None:
+        """Takes in what was detected in frame t of the recording."""
+        around, torsos = regions.body(found.keypoints), found.keypoints[:, _TORSO]
+        known = self._present(t)
+        distances = [
+            [_distance(person.expected, torso, max(person.region[2], region[2]))
+             for torso, region in zip(torsos, around, strict=True)]
+            for person in known
+        ]  # fmt: skip
+        shape = len(known), len(around)
+        seen = {p: known[k] for k, p in links(np.array(distances).reshape(shape), _REACH)}
+        for p, (score, region) in enumerate(zip(found.scores, around, strict=True)):
+            if p not in seen:
+                seen[p] = Person(len(self.everybody), region, *[torsos[p]] * 3)
+                self.everybody.append(seen[p])
+                self._recent.append(seen[p])
+            person = seen[p]
+            recent = person.frames and t - person.frames[-1] <= self._key_frames
+            step = torsos[p] - person.torso if recent else 0.0
+            person.expected, person.torso = torsos[p] + step, torsos[p]
+            person.region = regions.snapped(region[None])[0]
+            person.frames.append(t)
+            person.prominence += float(score * region[2])
+        self._sights = [Sight(p, p.region, p.frames[-1]) for p in self._candidates(t)]
+
+    def _present(self, t: int) -> list[Person]:
+        """Everybody seen lately; where nobody was, the one seen last."""
+        here = [person for person in self._recent if t - person.frames[-1] <= MEMORY_FRAMES]
+        last = max(self._recent, key=lambda p: (p.frames[-1], p.prominence), default=None)
+        self._recent = here or ([last] if last else [])
+        return self._recent
+
+    def _candidates(self, t: int) -> list[Person]:
+        """Who of those present may turn out to be a player."""
+        here = sorted(self._present(t), key=lambda person: -person.prominence)
+        side = max((person.region[2] for person in here), default=0)
+        return [
+            person
+            for person in here
+            if person.region[2] >= _SMALL * side or person.prominence >= _MINOR * here[0].prominence
+        ][: self._most]
+
+    def _proposals(self, block: Block, frames: Sequence[int]) -> list[Detections]:
+        """Everybody who is found in each frame, the surest first, each once."""
+        windows = [whole_picture(block.pictures.height, block.pictures.width)[0]]
+        if self._tiles:
+            windows += _tiles(block.pictures.height, block.pictures.width)
+        where = [(t, window) for t in frames for window in windows]
+        found = chain.detect(block.pictures, where, "body", chain.THRESHOLD)
+        return [_distinct(found[i : i + len(windows)]) for i in range(0, len(found), len(windows))]
+
+
+def _tiles(height: int, width: int) -> list[Region]:
+    """Squares as high (or wide) as the picture that overlap by at least a half."""
+    side, length = min(height, width), max(height, width)
+    count = int(np.ceil((length - side) / (side / 2))) + 1
+    along = np.linspace(side / 2, length - side / 2, count)
+    across = np.full(count, side / 2)
+    centres = np.stack([along, across] if width > height else [across, along], -1)
+    return list(regions.square(centres, np.full(count, float(side)))) if count > 1 else []
+
+
+def _distinct(found: Sequence[Detections]) -> Detections:
+    """What several windows of one picture show, each person once, where it is surest."""
+    scores, boxes, keypoints = (np.concatenate(column) for column in zip(*found, strict=True))
+    kept: list[int] = []
+    sides = regions.body(keypoints)[:, 2]
+    for i in np.argsort(-scores, kind="stable"):
+        same = (_distance(keypoints[i, _TORSO], keypoints[k, _TORSO], sides[k]) for k in kept)
+        if all(distance > _REACH / 2 for distance in same):
+            kept.append(int(i))
+    return Detections(scores[kept], boxes[kept], keypoints[kept])
+
+
+def _distance(one: Points, other: Points, side: float) -> float:
+    return float(np.linalg.norm(one - other, axis=1).mean() / max(side, 1.0))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from avpipe.detectors._mediapipe.crop import Regions
+from avpipe.detectors._mediapipe.crop import Box, Regions
 
 Points = npt.NDArray[np.float64]
 
@@ -91,6 +91,20 @@ def snapped(around: Regions) -> Regions:
     centre = np.round(around[:, :2] / side * 64) * side / 64
     turn = np.pi / 48
     return np.hstack([centre, side, side, np.round(around[:, 4:] / turn) * turn])
+
+
+def inside(region: npt.NDArray[np.float64], box: Box) -> bool:
+    """Whether all that a region (5,) samples lies in a box."""
+    reach = float(np.hypot(*region[2:4])) / 2 + 2
+    low, high = region[:2] - reach, region[:2] + reach
+    return bool((low >= box[:2]).all() and (high <= box[2:]).all())
+
+
+def head(points: Points) -> Regions:
+    """Bodies (n, 33, 2) to where their faces may be searched."""
+    rotation = _rotation(points[:, 5], points[:, 2], 0.0)
+    centre, width, height = _rotated_box(points[:, :11], rotation)
+    return _region(centre, width, height, rotation, shift=0.0, scale=3.0)
 
 
 def overlap(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> float:

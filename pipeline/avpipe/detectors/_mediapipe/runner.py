@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from avpipe.detectors import Frame
 from avpipe.detectors._mediapipe import decode
-from avpipe.detectors._mediapipe.crop import Regions, crop
+from avpipe.detectors._mediapipe.crop import Box, Regions, crop
 from avpipe.detectors._mediapipe.litert import LiteRT
 from avpipe.detectors._mediapipe.models import MODELS, WEIGHTS
 from avpipe.media.colour import I420
@@ -36,6 +36,10 @@ class Pictures(Protocol):
 
         Of the body's heat maps only `decode.heat_windows` is given.
         """
+        ...
+
+    def cut(self, index: int, box: Box) -> "Pictures":
+        """A copy of the part of one frame in a box that lies in it."""
         ...
 
 
@@ -98,3 +102,8 @@ class CpuPictures:
         jobs = [(self._frames[i], region) for i, region in zip(index, regions, strict=True)]
         rows = self._runner.map(name, jobs)
         return tuple(np.stack(column) for column in zip(*rows, strict=True))
+
+    def cut(self, index: int, box: Box) -> "CpuPictures":
+        """See `Pictures.cut`."""
+        x0, y0, x1, y1 = box
+        return CpuPictures(self._runner, [self._frames[index][y0:y1, x0:x1].copy()])

@@ -151,9 +151,10 @@ def _resize(module: TorchGraph, op: Op, x: Tensor, values: dict[int, Tensor]) ->
 
 
 def _reshape(module: TorchGraph, op: Op, x: Tensor, values: dict[int, Tensor]) -> Tensor:
-    # The batch of 1 is written into the target; memory order is NHWC.
-    target = module.constants[op.inputs[1]].tolist()
-    flat = _as_stored(x).reshape(x.shape[0], *target[1:])
+    # The batch of 1 is written into the target, a constant or (in the model of near faces) an
+    # option; memory order is NHWC.
+    target = module.constants[op.inputs[1]] if len(op.inputs) > 1 else op.options["newShape"]
+    flat = _as_stored(x).reshape(x.shape[0], *target.tolist()[1:])
     return flat.permute(0, 3, 1, 2) if flat.ndim == 4 else flat
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from avpipe.detectors import Frame
-from avpipe.detectors._mediapipe.crop import Regions, steps
+from avpipe.detectors._mediapipe.crop import Box, Regions, steps
 from avpipe.detectors._mediapipe.models import MODELS, WEIGHTS, Model
 from avpipe.detectors._mediapipe.tflite import read
 from avpipe.detectors._mediapipe.torch_crop import crops, sampler
@@ -84,6 +84,15 @@ class TorchRunner:
             # The pinned memory returns to PyTorch's cache, which waits for the copy.
             return TorchPictures(self, on_device, _event(self._uploads))
 
+    def cut(self, pictures: "TorchPictures", index: int, box: Box) -> "TorchPictures":
+        """See `Pictures.cut`."""
+        x0, y0, x1, y1 = box
+        with torch.inference_mode(), _on(self._uploads):
+            part = pictures.frames[index : index + 1, y0:y1, x0:x1].clone(
+                memory_format=torch.contiguous_format
+            )
+            return TorchPictures(self, part, _event(self._uploads))
+
     def run(
         self, name: str, pictures: "TorchPictures", index: Sequence[int], regions: Regions
     ) -> tuple[Float32, ...]:
@@ -133,6 +142,10 @@ class TorchPictures:
     def run(self, name: str, index: Sequence[int], regions: Regions) -> tuple[Float32, ...]:
         """See `Pictures.run`."""
         return self._runner.run(name, self, index, regions)
+
+    def cut(self, index: int, box: Box) -> "TorchPictures":
+        """See `Pictures.cut`."""
+        return self._runner.cut(self, index, box)
 
 
 class _Network(torch.nn.Module):
