@@ -132,7 +132,8 @@ def main() -> None:
     if given.child:
         return child(given.child, given.clip)
     if given.peak:
-        return peak(*map(int, given.peak.split(",")), given.clip)
+        count, side = map(int, given.peak.split(","))
+        return peak(count, side, given.clip)
     plan = [(name, 1) for name in RUNS] + [("mediapipe, 1 thread", 2)]
     left_out = [name for name, _ in plan if find_spec(needed(name)) is None]
     plan = [(name, processes) for name, processes in plan if name not in left_out]

@@ -233,9 +233,9 @@ def _peak(network: Any) -> tuple[int, int]:
 
     live, peak = 0, 0
 
-    class Count(TorchDispatchMode):
+    class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __init__(self) -> None:
-            super().__init__()
+            super().__init__()  # type: ignore[no-untyped-call]
             self.seen: set[int] = set()
 
         def __torch_dispatch__(
@@ -276,7 +276,7 @@ def rates(device: str, fidelity: str, seconds: float) -> dict[str, float]:
     for name in REGIONS_A_FRAME:
         n = 128 if device == "cuda" else GROUP
         around = np.repeat(whole_picture(*LARGE), n, axis=0)
-        index = np.arange(n) % 8
+        index = [t % 8 for t in range(n)]
         pictures.run(name, index, around)
         done, started = 0, time.perf_counter()
         while time.perf_counter() < started + seconds:
@@ -297,7 +297,8 @@ def _large_frames(count: int) -> list[Frame | I420]:
         stage = np.full((*LARGE, 3), 40, np.uint8)
         high = cv2.resize(frame, (840, 720))
         stage[:, 220:1060] = high
-        frames.append(I420(cv2.cvtColor(stage, cv2.COLOR_RGB2YUV_I420), MATRICES[0]))
+        planes = np.asarray(cv2.cvtColor(stage, cv2.COLOR_RGB2YUV_I420), np.uint8)
+        frames.append(I420(planes, MATRICES[0]))
     return frames
 
 

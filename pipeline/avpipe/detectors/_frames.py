@@ -1,7 +1,7 @@
 """What detectors accept as frames, checked once: (H, W, 3) uint8 RGB, all of one size."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def checked(frames: Iterable[F]) -> Iterator[F]:
         size = size or frame.shape
         if frame.shape != size:
             raise UsageError(f"frame {index} is {frame.shape}, the first was {size}: one size only")
-        yield frame if isinstance(frame, I420) else np.ascontiguousarray(frame)  # type: ignore[type-var]
+        yield frame if isinstance(frame, I420) else cast(Any, np.ascontiguousarray(frame))
 
 
 def _check(frame: Any, index: int) -> None:

@@ -29,6 +29,7 @@ Float32 = npt.NDArray[np.float32]
 
 GROUP = 16
 """Regions a model looks at in one pass, whatever is asked for."""
+_cuda: Any = torch.cuda  # streams and events without annotations
 _CONVERTED_AT_ONCE = 4
 """Frames: what their conversion to RGB needs for itself is thirty times their size."""
 
@@ -60,7 +61,7 @@ class TorchRunner:
         }
         sample = sampler(self.device)
         self._lanes = [_Lane(networks, self.device, sample) for _ in range(-(-batch // GROUP))]
-        self._uploads = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
+        self._uploads = _cuda.Stream(self.device) if self.device.type == "cuda" else None
 
     @property
     def batch(self) -> int:
@@ -179,14 +180,14 @@ class _Lane:
 
     def __init__(self, networks: Mapping[str, _Network], device: torch.device, sample: Any) -> None:
         self._networks, self._device, self._sample = networks, device, sample
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._stream = _cuda.Stream(device) if device.type == "cuda" else None
         self._pool = torch.cuda.graph_pool_handle() if self._stream else None
         self._programs: dict[str, _Program] = {}
         self._placed = torch.empty(
             (GROUP, 7), dtype=torch.float64, pin_memory=self._stream is not None
         )
         # A wait that sleeps: decoders need the core.
-        self._done = torch.cuda.Event(blocking=True) if self._stream else None
+        self._done = _cuda.Event(blocking=True) if self._stream else None
         self._used, self._pending = 0, list[Tensor]()
 
     def start(self, name: str, pictures: TorchPictures, placed: npt.NDArray[np.float64]) -> None:
@@ -225,7 +226,8 @@ class _Program:
         self.model = network.model
         shape = (GROUP, self.model.size, self.model.size, 3)
         self.input = torch.zeros(shape, dtype=torch.uint8, device=device)
-        self._network, self._graph, self._outputs = network, None, tuple[Tensor, ...]()
+        self._network, self._outputs = network, tuple[Tensor, ...]()
+        self._graph: Any = None
         if stream is not None:
             self._capture(stream, pool)
 

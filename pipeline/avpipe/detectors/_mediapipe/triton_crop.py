@@ -1,5 +1,7 @@
 """The crops of `torch_crop` in one kernel: a program takes some pixels of one region."""
 
+# mypy: allow-untyped-defs, allow-untyped-decorators, allow-untyped-calls
+
 import torch
 import triton
 import triton.language as tl
