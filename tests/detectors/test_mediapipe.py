@@ -361,6 +361,30 @@ def test_cuda_and_cpu_agree(performer, violin):
     assert (distances(on_cuda, on_cpu) <= 1 / 8).mean() >= 0.999
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("fidelity", ["exact", "fast"])
+def test_on_cuda_the_batch_changes_no_bit(violin, fidelity):
+    one, other = (
+        detectors.create("mediapipe", device="cuda", fidelity=fidelity, batch=batch).detect(violin)
+        for batch in (16, 128)
+    )
+    np.testing.assert_array_equal(one["skeleton"].xy, other["skeleton"].xy)
+
+
+@pytest.mark.gpu
+def test_half_precision_on_cuda_stays_near_single(violin):
+    exact, fast = (
+        detectors.create("mediapipe", device="cuda", fidelity=f).detect(violin)["skeleton"]
+        for f in ("exact", "fast")
+    )
+    body = exact.topology.left_hand[0]
+    gaps = np.linalg.norm(exact.xy - fast.xy, axis=-1)
+    assert np.median(gaps[:, :body]) <= 1
+    assert np.percentile(gaps[:, :body], 95) <= 6
+    assert np.median(gaps[:, body:]) <= 0.1
+    assert np.percentile(gaps[:, body:], 95) <= 0.5
+
+
 def test_the_performer_is_chosen_over_the_whole_recording(performer, violin, trumpet):
     """The trumpeter is there before the violinist, who stays longer; she comes between key frames
     and is found on the next one."""

@@ -1,6 +1,6 @@
 """The crops of `torch_crop` in one kernel: a program takes some pixels of one region."""
 
-# mypy: allow-untyped-defs, allow-untyped-decorators, allow-untyped-calls
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
 
 import torch
 import triton
