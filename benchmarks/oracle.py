@@ -17,6 +17,7 @@ pieces, and the mean over segments of 65,535 samples.
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -28,6 +29,12 @@ from avpipe.separation.testsets import Piece, ensembles
 from machine import machine, save
 
 RATE, SEGMENT = 11_025, 65_535
+WAYS: tuple[tuple[Literal["linear", "log"], int | None], ...] = (
+    ("linear", None),
+    ("log", None),
+    ("linear", SEGMENT),
+)
+"""Frequency scale, samples of a segment."""
 MASKS = ("dominant", "binary", "rest", "ratio")
 
 
@@ -65,7 +72,7 @@ def main() -> None:
             for piece in pieces
         }
         for kind in MASKS
-        for frequency, samples in (("linear", None), ("log", None), ("linear", SEGMENT))
+        for frequency, samples in WAYS
         for front_end in (FrontEnd(frequency=frequency),)
     }
     what = "What ideal masks reach on real ensembles, by how the mask is made: mean SDR, dB."

@@ -117,10 +117,10 @@ def _now(device: str, wait: bool = True) -> float:
 
 
 def noise(hours: float) -> AudioBank:
-    """A bank of noise: 100 segments a class."""
-    total = int(hours * 3600 * RATE)
-    count = 100 * CLASSES
-    lengths = np.full(count, total // count, np.int64)
+    """A bank of noise: as many segments of half a minute of every class."""
+    each = max(1, round(hours * 120 / CLASSES))
+    count = each * CLASSES
+    lengths = np.full(count, 30 * RATE, np.int64)
     part = np.random.default_rng(0).integers(-9_000, 9_000, 2**24, dtype=np.int16)
     samples = torch.from_numpy(np.resize(part, int(lengths.sum())))
     names = tuple(map(str, range(CLASSES)))
@@ -128,7 +128,7 @@ def noise(hours: float) -> AudioBank:
         samples=samples,
         starts=np.cumsum(lengths) - lengths,
         lengths=lengths,
-        classes=np.repeat(np.arange(CLASSES), 100),
+        classes=np.repeat(np.arange(CLASSES), each),
         recordings=tuple(map(str, range(count))),
         start_frames=(0,) * count,
         rows=tuple(range(count)),

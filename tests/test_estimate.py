@@ -2,11 +2,11 @@
 
 import pytest
 
-from avpipe.cluster import Profile
 from avpipe.dag import Node
 from avpipe.estimate import Estimate, estimate
 from avpipe.ledger import Rate
 from avpipe.plan import StageCount
+from avpipe.profile import Profile
 
 NODES = (
     Node("download", (), "net", None, {}),

@@ -188,8 +188,11 @@ def test_views_are_exported(built, clip, tmp_path, to):
 
 
 def test_another_number_of_people_than_players_is_recorded_as_such(source, tmp_path, capsys):
+    shutil.copytree(source, tmp_path / "urmp")
+    fourth = tmp_path / "urmp" / PIECE / "AuSep_4_vc_45_Test.flac"
+    shutil.copy(RESOURCES / "urmp_20_vc_11025.flac", fourth)
     fields = ["--fields", "audio,player_frames,player_skeletons"]
-    out = build(tmp_path, source, "vn tpt vn vc", *fields)
+    out = build(tmp_path, tmp_path / "urmp", "vn tpt vn vc", *fields)
     dataset = avpipe.open_dataset(out)
     assert dataset.index["fields"].tolist() == ["audio"]
     capsys.readouterr()

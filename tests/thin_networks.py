@@ -15,6 +15,7 @@ from avpipe.separation.separators import (
     music_gesture,
     sop,
     wave_unet,
+    ynet,
 )
 
 
@@ -45,6 +46,8 @@ def make_thin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_by_instrument, "VISUAL_SIZE", 32)
     monkeypatch.setattr(music_gesture, "SOUND_WIDTHS", (4, 8, 8, 16))
     monkeypatch.setattr(music_gesture, "GRAPH_WIDTHS", (4,) * 6 + (8,) * 5)
+    thin = {4: ((4, 8, 8, 16), "ffff"), 7: ((4, 8, 8, 8, 16, 16), "fffftt")}
+    monkeypatch.setattr(ynet, "BLOCKS", thin)
     monkeypatch.setattr(llcp, "WIDTH", 2)
     monkeypatch.setattr(wave_unet, "LEVELS", 4)
     monkeypatch.setattr(wave_unet, "CLIP", 4_096)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from avpipe.cluster import Profile, read_profile
 from avpipe.errors import DatasetError, Interrupted, is_full
 from avpipe.estimate import Estimate
 from avpipe.estimate import estimate as from_rates
@@ -22,6 +21,7 @@ from avpipe.lists.locking import Comparison, compare
 from avpipe.lock import exclusive
 from avpipe.manifest import Manifest
 from avpipe.plan import StageCount, Status
+from avpipe.profile import Profile, read_profile
 from avpipe.publication import Publication
 from avpipe.request import RELEASED, SERVED, Request, kept
 from avpipe.run import DRAIN_SECONDS, Observer, Run, Stop, Unwatched

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from avpipe.cluster import Profile
 from avpipe.dag import Node
 from avpipe.ledger import Rate
 from avpipe.pacing import interval_seconds
 from avpipe.plan import StageCount
+from avpipe.profile import Profile
 from avpipe.stages import Pool
 
 

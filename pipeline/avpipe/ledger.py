@@ -6,6 +6,7 @@ logs every attempt. `avpipe repair` makes it anew from the sidecars.
 """
 
 import json
+import shlex
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
@@ -134,9 +135,10 @@ class Ledger:
             raise self._unreadable(f"its version is {version}, not {_VERSION}")
 
     def _unreadable(self, reason: str) -> DatasetError:
+        folder = shlex.quote(str(self.path.parent))
         return DatasetError(
-            f"{self.path}: not a readable ledger ({reason}); `avpipe repair {self.path.parent}`"
-            " makes it anew from the artifacts"
+            f"{self.path}: not a readable ledger ({reason}); `avpipe repair {folder}` makes it anew"
+            " from the artifacts"
         )
 
     def __enter__(self) -> Self:

@@ -12,21 +12,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from avpipe.cluster import Pools, Profile
+from avpipe.cluster import Pools
 from avpipe.dag import Node
 from avpipe.dispatch import Queue
 from avpipe.errors import AvpipeError, FailureClass, Interrupted
 from avpipe.ledger import Attempt, Failure, Ledger
 from avpipe.pacing import Gate
 from avpipe.plan import Planner, StageCount, Status, Step
+from avpipe.profile import Profile
 from avpipe.stages import Pool
 from avpipe.types import Recording
 from avpipe.verdict import History, judge
 from avpipe.walk import Result, Task, Walk
 from avpipe.work import Order, Outcome
 
-DRAIN_SECONDS = 15.0
-"""How long a build that was asked to stop waits for what runs: batch systems kill after 30 s."""
+DRAIN_SECONDS = 10.0
+"""How long a build that was asked to stop waits for what runs: batch systems kill after 30 s, of
+which the workers may need half to end."""
 
 _TICK_SECONDS = 0.25
 _HOUSEKEEPING_SECONDS = 1.0

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from avpipe.build import Report, Request, build, compact, estimate, plan
-from avpipe.cluster import read_profile
 from avpipe.errors import UsageError
 from avpipe.ledger import FILE, Ledger
 from avpipe.maintenance import verify
 from avpipe.manifest import read_manifest
+from avpipe.profile import read_profile
 from avpipe.shards.catalogue import read_catalogue
 from plugins import toy
 from small_builds import Silent, settings, write_manifest

@@ -96,8 +96,9 @@ def test_a_reset_in_the_middle_costs_only_what_is_left(
 
 
 def test_a_timeout_goes_on_as_well(place: Place) -> None:
-    assert place.fail("stalls", timeout_seconds=2.0).failure == "timeout"
+    assert place.fail("stalls", stall_seconds=1.0).failure == "timeout"
     received = place.received()
+    assert received > OVERLAP
     assert place.attempt("good") == MEDIA
     assert place.last_range() == f"bytes={received - OVERLAP}-"
 
@@ -193,11 +194,22 @@ def test_two_processes_never_write_into_one_file(place: Place) -> None:
         assert place.received() == 0
 
 
-def test_a_damaged_note_starts_anew(place: Place) -> None:
+@pytest.mark.parametrize("note", ["{", "[]", '{"versions": {}}', '{"versions": {"a": 1}}'])
+def test_a_damaged_note_starts_anew(place: Place, note: str) -> None:
     place.fail("third")
-    (place.partial / "partial.json").write_text("{")
+    (place.partial / "partial.json").write_text(note)
     assert place.attempt("good") == MEDIA
     assert place.last_range() is None
+
+
+def test_attempts_that_bring_nothing_take_nothing_away(place: Place) -> None:
+    place.fail("third")
+    received = place.received()
+    for _ in range(3):
+        assert place.fail("503").failure == "network"
+        assert place.received() == received
+    assert place.attempt("good") == MEDIA
+    assert place.last_range() == f"bytes={received - OVERLAP}-"
 
 
 def test_it_is_known_whose_it_is(place: Place, tmp_path: Path) -> None:

@@ -200,6 +200,19 @@ def test_a_transport_stream_cut_between_packets_shows_it_in_its_sound(
     assert told > count / 2 / 5  # as much as is sound
 
 
+@pytest.mark.parametrize(("name", "packet"), [("clip.m2ts", 192), ("clip.mpg", 2048)])
+def test_a_stream_cut_between_packets_shows_it_in_its_last_picture(
+    containers: Path, tmp_path: Path, name: str, packet: int
+) -> None:
+    data = (containers / name).read_bytes()
+    count, reasons = len(data) // packet, []
+    for packets in range(count // 2, count, max(1, count // 40)):
+        (tmp_path / name).write_bytes(data[: packets * packet])
+        reasons.append(scan(tmp_path / name).reason)
+    assert "its last picture is not whole" in reasons
+    assert sum(map(bool, reasons)) > len(reasons) / 2
+
+
 def test_sizes_that_were_not_known_when_a_header_was_written_say_nothing(
     containers: Path, tmp_path: Path
 ) -> None:

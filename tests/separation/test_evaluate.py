@@ -89,6 +89,13 @@ def test_urmp_tracks_of_one_instrument_are_added_up_and_its_quirks_resolved(tmp_
     assert set(pieces["15_Surprise_tpt_tpt_tbn"].sources) == {"trumpet", "trombone"}
 
 
+def test_a_piece_with_a_track_missing_is_named_with_what_to_do(tmp_path: Path) -> None:
+    urmp(tmp_path, "12_Spring_vn_vn_vc", [tone(400), tone(500), tone(200)])
+    next(tmp_path.glob("*/AuSep_2_*")).unlink()
+    with pytest.raises(UsageError, match=r"has 2 tracks .* 3 players \(vn vn vc\): add what is"):
+        list(testsets.ensembles(tmp_path, RATE))
+
+
 def test_segments_are_consecutive_and_the_incomplete_last_one_is_dropped() -> None:
     piece = testsets.Piece("p", tone(300), {"violin": tone(300)}, {}, {})
     parts = list(piece.segments(5_000))

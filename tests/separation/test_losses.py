@@ -24,6 +24,7 @@ def example(target: list[float], weight: float = 1.0) -> Example:
     ("kind", "expected"),
     [
         ("bce", math.log(2)),
+        ("cross-entropy", 1.25 * math.log(2) / 2),
         ("mse", (0.25 + 0.0625) / 2),
         ("l1", (0.5 + 0.25) / 2),
         ("smooth-l1", (0.125 + 0.03125) / 2),

@@ -59,6 +59,12 @@ def test_energy_weights_are_bounded(magnitude, weight):
     assert float(masks.energy_weight(torch.tensor(magnitude))) == pytest.approx(weight)
 
 
+def test_linear_energy_weights_are_relative_to_each_mixtures_mean():
+    magnitude = torch.tensor([[[1.0, 3.0]], [[10.0, 30.0]], [[0.0, 0.0]]])
+    weight = masks.energy_weight(magnitude, "linear")
+    assert weight.tolist() == [[[0.5, 1.5]], [[0.5, 1.5]], [[0.0, 0.0]]]
+
+
 def test_only_binary_kinds_are_decided():
     mask = torch.tensor([0.2, 0.5, 0.8])
     assert masks.decide(mask, "binary", 0.5).tolist() == [0, 0, 1]

@@ -19,6 +19,8 @@ def rules(**changes: Any) -> Rules:
         "drop_factor": 0.5,
         "milestones": (),
         "milestone_factor": 0.1,
+        "warmup_steps": 0,
+        "anneal_steps": 0,
         "stop_steps": 100,
         "minimum_change": 0.1,
     }
@@ -60,6 +62,16 @@ def test_the_rate_does_not_drop_before_the_curriculum_ends() -> None:
 def test_milestones_lower_the_rate_by_the_step_alone() -> None:
     schedule = Schedule(rules(milestones=(100, 200)))
     assert [schedule.rate(s) for s in (0, 99, 100, 200)] == pytest.approx([1, 1, 0.1, 0.01])
+
+
+def test_the_rate_warms_up_and_falls_to_nothing() -> None:
+    schedule = Schedule(rules(warmup_steps=10, anneal_steps=100))
+    rates = [schedule.rate(step) for step in range(110)]
+    assert rates[:9] == sorted(rates[:9])
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[50] == pytest.approx(0.5)
+    assert rates[100] == rates[109] == pytest.approx(0.0)
 
 
 @given(st.lists(st.floats(0, 10), max_size=40), st.integers(0, 40))

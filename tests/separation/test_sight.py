@@ -106,7 +106,7 @@ def test_sound_of_pixels_trains_resumes_is_evaluated_and_used(
         "pictures": 1,
         "example_steps": 1000,
     }
-    options = {"sound": "unet5"}
+    options = {"sound": "unet5", "pretrained": "none"}
     plan = Config(
         seen, tmp_path / "run", "sop-music", changes=changes, options=options, device="cpu"
     )

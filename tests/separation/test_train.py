@@ -72,6 +72,28 @@ def test_a_resumed_training_has_the_same_losses_and_weights(
         torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0)
 
 
+def test_averaged_weights_of_changed_clips_are_kept_used_and_resumed(
+    notes: Path, tmp_path: Path
+) -> None:
+    changes = {
+        **STEPS,
+        "average": 0.9,
+        "augment": {"cents": 20.0, "reverb_seconds": 0.1, "noise_db": -40.0},
+        "warmup_steps": 2,
+    }
+    whole = train(config(notes, tmp_path / "whole", changes=changes))
+    train(config(notes, tmp_path / "run", changes={**changes, "steps": 3}))
+    resumed = train(config(notes, tmp_path / "run", changes={"steps": 6}, resume=True))
+    assert resumed.validation_loss == whole.validation_loss
+    kept = weights(whole.run)
+    for name, tensor in weights(resumed.run).items():
+        torch.testing.assert_close(tensor, kept[name], rtol=0, atol=0)
+    used = runs.load(whole.run, "last")[0].state_dict()
+    for name, tensor in used.items():
+        assert torch.equal(tensor, kept[f"average.{name}"])
+    assert any(not torch.equal(t, kept[f"separator.{name}"]) for name, t in used.items())
+
+
 @pytest.mark.parametrize(("steps", "validated"), [(2, [2]), (4, [3, 4])])
 def test_a_training_ends_with_a_validation_wherever_it_ends(
     notes: Path, tmp_path: Path, steps: int, validated: list[int]
@@ -239,13 +261,13 @@ def test_the_datasets_categories_become_classes_the_separator_does_not_know(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"recipe": "thesis-exp-17"}, r"unknown recipe 'thesis-exp-17'; there are short, sop-"),
+        ({"recipe": "thesis-exp-17"}, r"unknown recipe 'thesis-exp-17'; there are short, few-"),
         ({"recipe": "sop-ft"}, r"recipe sop-ft starts from trained weights: name their run"),
-        ({"changes": {"stepz": 3}}, r"recipe short: unknown parameter 'stepz'; it has batch"),
+        ({"changes": {"stepz": 3}}, r"recipe short: unknown parameter 'stepz'; it has .*batch"),
         ({"changes": {"steps": "3"}}, r"recipe short steps = '3': must be int"),
         ({"options": {"depth": 3}}, r"separator unet: unknown parameter 'depth'"),
         (
-            {"recipe": "sop-music", "options": {}},
+            {"recipe": "sop-music", "options": {"pretrained": "none"}},
             r"holds no frames: build it with --fields audio,frames",
         ),
         ({"separator": "oracle", "options": {}}, r"unknown parameter|nothing to train"),

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avpipe import detectors
 from avpipe.config import configure, key_parameters
 from avpipe.errors import RecordingFailed, UsageError
 from avpipe.keypoints import files, topology
+from avpipe.media import decode_frames
 from avpipe.media.colour import I420
 from avpipe.stages import Job, detect, load
 from avpipe.types import Keypoints, Recording
@@ -44,6 +46,10 @@ def test_every_frame_of_a_real_clip_gets_its_keypoints(tmp_path):
     assert origin.shape == (125, 2)
     seen = skeleton.confidence[:, [skeleton.topology.left_hand[0], skeleton.topology.right_hand[0]]]
     np.testing.assert_array_equal(origin > 0, seen > 0)
+    direct = detectors.create("mediapipe", device="cpu").detect(list(decode_frames(CLIP)))
+    np.testing.assert_array_equal(skeleton.xy, direct["skeleton"].xy)
+    np.testing.assert_array_equal(skeleton.confidence, direct["skeleton"].confidence)
+    np.testing.assert_array_equal(origin, direct.notes["hand_origin"])
 
 
 def test_a_recording_without_video_says_so(tmp_path):

@@ -70,7 +70,7 @@ def _view(view: Keypoints | Images) -> tuple[str, bytes, dict[str, Any]]:
     """Kind, content and facts of keypoints or pictures."""
     if isinstance(view, Keypoints):
         arrays = {"xy": view.xy, "confidence": view.confidence, "filled": view.filled}
-        about = {"topology": view.topology.name, "joints": view.topology.joints}
+        about: dict[str, Any] = {"topology": view.topology.name, "joints": view.topology.joints}
         return "npz", encode.npz(**arrays), about
     about = {
         "frames": view.frames.tolist(),

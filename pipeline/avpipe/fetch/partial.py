@@ -62,8 +62,12 @@ class Partial:
         self._tails: dict[str, tuple[int, bytes]] = {}
         """Part -> where its last bytes began that were cut off, and what they were."""
         known = _read(folder)
+        try:
+            versions = {name: Version(**value) for name, value in known["versions"].items()}
+        except (KeyError, TypeError, AttributeError):  # of another version of avpipe
+            versions = {}
         if known.get("url") == self._owner["url"]:
-            self._versions = {n: Version(**v) for n, v in known["versions"].items()}
+            self._versions = versions
         else:
             self.clear()
         self._keep_what_can_go_on()
@@ -122,6 +126,14 @@ class Partial:
             elif any(mark in path.name for mark in (".part", ".ytdl", ".temp.")):
                 path.unlink()
 
+    def give_back(self) -> None:
+        """Puts back the ends of parts that have not grown in this attempt."""
+        for name, (start, tail) in self._tails.items():
+            part = self.folder / name
+            if part.exists() and part.stat().st_size == start:
+                with part.open("ab") as file:
+                    file.write(tail)
+
     def _files(self) -> list[Path]:
         return [path for path in self.folder.iterdir() if path.name not in (_FILE, _LOCK)]
 
@@ -142,7 +154,11 @@ def hold(folder: Path, recording: Recording, url: str) -> Iterator[Partial]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _LOCK).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield Partial(folder, recording, url)
+        partial = Partial(folder, recording, url)
+        try:
+            yield partial
+        finally:
+            partial.give_back()
 
 
 def owners(folder: Path) -> frozenset[str]:
@@ -154,7 +170,7 @@ def owners(folder: Path) -> frozenset[str]:
 def _read(folder: Path) -> Mapping[str, Any]:
     """What `partial.json` says; nothing if it is not there or damaged."""
     try:
-        value: dict[str, Any] = json.loads((folder / _FILE).read_text())
+        value = json.loads((folder / _FILE).read_text())
     except (OSError, ValueError):
         return {}
-    return value
+    return value if isinstance(value, dict) else {}

@@ -1,8 +1,8 @@
 """Where a file should end, by what its container says of its own size and structure.
 
-libav reads a file to wherever it ends. What cannot be told from the file: that a transport stream
-that ends with a whole packet outside of sound, a program stream that ends with a whole pack, or a
-bare stream of AAC or MP3 frames (without Xing header) has lost its end.
+libav reads a file to wherever it ends. What cannot be told from the file: that a transport or
+program stream which ends with a whole packet, and that between two pictures, or a bare stream of
+AAC or MP3 frames (without Xing header) has lost its end.
 """
 
 import os

@@ -14,10 +14,12 @@ from avpipe.limits import MediaLimits
 from avpipe.media.ending import cut_short
 from avpipe.media.facts import AudioStream, Scan, Verdict, VideoStream
 from avpipe.media.source import open_container
-from avpipe.media.tracks import Track, choose_audio, choose_video
+from avpipe.media.tracks import LastGroup, Track, choose_audio, choose_video
 
 _STATES_DURATION = {"matroska", "webm", "flv", "asf"}
 """Formats whose container states its duration; of others it is estimated from what is there."""
+_STATES_NOTHING = {"mpegts", "mpeg"}
+"""Formats made to be received from anywhere to anywhere: only its last picture may tell a cut."""
 _LIMITS = MediaLimits()
 
 
@@ -50,11 +52,15 @@ def _examine(path: Path, container: Any, size: int, limits: MediaLimits) -> Scan
         video.codec_context.thread_count = 1
     origin = Fraction(container.start_time or 0, av.time_base)
     tracks = [Track(stream, origin) for stream in container.streams]
+    names = set(container.format.name.split(","))
+    last_group = LastGroup(video) if video and names & _STATES_NOTHING else None
     broken = ""
     try:
         for packet in container.demux():
             if packet.stream_index < len(tracks):  # streams can begin in the middle of a file
                 tracks[packet.stream_index].add(packet)
+            if last_group:
+                last_group.add(packet)
     except av.error.FFmpegError as error:
         broken = error.strerror or str(error)
     for track in tracks:
@@ -69,6 +75,8 @@ def _examine(path: Path, container: Any, size: int, limits: MediaLimits) -> Scan
     verdict: Verdict = "unreadable" if reason else "good"
     if not reason:
         reason = _missing(path, container, origin, used, seen) or broken
+        if not reason and last_group and last_group.is_cut():
+            reason = "its last picture is not whole"
         verdict = "truncated" if reason else "good"
     return Scan(
         verdict,

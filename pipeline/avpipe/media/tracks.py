@@ -18,6 +18,8 @@ from avpipe.media.source import open_container
 _SILENCE_PEAK = 1e-3
 _REORDER = 64
 """More packets than any codec holds back to reorder them."""
+_LONGEST_GROUP = 1000
+"""Packets without a key picture after which nothing is to be told of them."""
 
 
 @dataclass(slots=True)
@@ -117,6 +119,41 @@ class Track:
         if self.stream.duration is None or self.start is None:
             return None
         return self.start + Fraction(self.stream.duration * self.stream.time_base)
+
+
+class LastGroup:
+    """The last pictures of a stream that can be decoded together.
+
+    Args:
+        stream: of video.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._packets: list[Any] = []
+
+    def add(self, packet: Any) -> None:
+        """Takes the next packet of the file."""
+        if packet.stream_index == self._stream.index and packet.size:
+            if packet.is_keyframe or len(self._packets) > _LONGEST_GROUP:
+                self._packets.clear()
+            self._packets.append(packet)
+
+    def is_cut(self) -> bool:
+        """Whether the very last picture, and no other of them, has errors."""
+        import av
+
+        of_stream = self._stream.codec_context
+        context = av.CodecContext.create(of_stream.codec.name, "r")
+        context.extradata = of_stream.extradata
+        context.options, context.thread_count = {"err_detect": "explode"}, 1
+        wrong = []
+        for number, packet in enumerate(self._packets, start=1):
+            try:
+                context.decode(packet)
+            except av.error.FFmpegError:
+                wrong.append(number)
+        return bool(wrong) and wrong == [len(self._packets)]
 
 
 def _first_picture(packet: Any) -> Any:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from avpipe.separation.sight import Scene
     from avpipe.separation.windows import See
 
+LOCATIONS = "locations.png"
+
 
 @dataclass(frozen=True, eq=False)
 class Separated:
@@ -67,7 +69,8 @@ def separate(
             players in the picture from left to right, by any names; `accompaniment` is what they
             leave of the recording.
         out: folder for `<instrument>.wav` (32-bit float) and `spectrograms.png`; existing files
-            are not overwritten. None: nothing is written.
+            are not overwritten; `locations.png` too, of a separator that knows where in the
+            picture the sources are. None: nothing is written.
         exact_sum: share what the stems miss of the mixture equally among them, so that they add
             up to it, sample by sample.
         wiener: share the mixture out by the power of the stems, bin by bin (`wiener`); only where
@@ -95,7 +98,7 @@ def separate(
     separator, facts = runs.load(Path(run))
     names = _names(separator, facts.classes, _called(instruments, players))
     target = None if out is None else Path(out)
-    files = _files(target, names, videos)
+    files = _files(target, names, videos, separator.locates)
     mixture, rate, channels = read_mono(Path(recording))
     look = facts.look(separator)
     see = None
@@ -114,6 +117,8 @@ def separate(
         named = dict(zip(names, stems, strict=True))
         if target is not None:
             _write(target, mixture, named, rate)
+            if see is not None and separator.locates:
+                _locate(separator, see, len(mixture) / rate, seen, target)
             if videos:
                 shown = [target / f"{name}.mp4" for name in seen]
                 player_videos.write(footage, stems[: len(seen)], rate, shown, videos)
@@ -157,13 +162,16 @@ def _names(
     return list(dict.fromkeys(known[plain(name)] for name in instruments))
 
 
-def _files(out: Path | None, names: Sequence[str], videos: "Style | None") -> tuple[Path, ...]:
+def _files(
+    out: Path | None, names: Sequence[str], videos: "Style | None", locations: bool
+) -> tuple[Path, ...]:
     if out is None:
         if videos:
             raise UsageError("videos of the players need a folder to be written to: name out")
         return ()
     films = [out / f"{name}.mp4" for name in names if videos and name != ACCOMPANIMENT]
-    files = (*(out / f"{name}.wav" for name in names), out / "spectrograms.png", *films)
+    pictures = [out / "spectrograms.png", *([out / LOCATIONS] if locations else [])]
+    files = (*(out / f"{name}.wav" for name in names), *pictures, *films)
     existing = [path for path in files if path.exists()]
     if existing:
         raise UsageError(f"{existing[0]} exists: choose another folder")
@@ -200,6 +208,19 @@ def _stems(
         stems = wiener(separator.front_end, signal, stems)
     back = resample(stems.cpu().numpy(), own, rate)[:, : len(mixture)]
     return np.pad(back, ((0, 0), (0, len(mixture) - back.shape[1])))
+
+
+def _locate(
+    separator: "Separator", see: "See", duration: float, names: Sequence[str], out: Path
+) -> None:
+    """Where the players of the middle of the recording sound, over their pictures."""
+    from avpipe.separation import plots
+
+    clip = separator.front_end.samples / separator.front_end.sample_rate
+    frames = see(max(0.0, (duration - clip) / 2), clip).get("frames")
+    maps = separator.locations(frames.to(next(separator.parameters()).device))
+    pictures = frames[0, :, frames.shape[2] // 2]
+    plots.locations(pictures.numpy(), maps[0].cpu().numpy(), names, out / LOCATIONS)
 
 
 def _write(out: Path, mixture: Float32, stems: dict[str, Float32], rate: int) -> None:

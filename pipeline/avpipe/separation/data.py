@@ -76,7 +76,8 @@ class AudioBank:
 
     def begins(self, offsets: Int64) -> Int64:
         """The last sample at or before each one, counted in its segment, where a clip may begin."""
-        return np.rint(np.floor(offsets / self.grid) * self.grid).astype(np.int64)
+        begins: Int64 = np.rint(np.floor(offsets / self.grid) * self.grid).astype(np.int64)
+        return begins
 
     def to(self, device: torch.device | str) -> "AudioBank":
         """The same with its samples on `device`."""

@@ -97,10 +97,23 @@ class Separator(nn.Module, ABC):
     """Fields of the context it reads; `avpipe.separation.sight` says where they come from."""
     topology: str = ""
     """Layout of the keypoints it reads; empty if it reads none."""
+    locates: bool = False
+    """It knows where in its frames a source is: see `locations`."""
 
     @abstractmethod
     def separate(self, mixture_BN: Tensor, context: Context) -> Tensor:
         """Stems (B, S, N) of a mixture in [-1, 1], without gradient."""
+
+    def locations(self, frames: Tensor) -> Tensor:
+        """Where the sounding object is in the frames (B, S, T, 3, H, W) of every source.
+
+        Returns:
+            (B, S, H', W') in [0, 1], of the whole frame on a coarser grid.
+
+        Raises:
+            UsageError: the separator does not know.
+        """
+        raise UsageError("this separator does not know where its sources are")
 
 
 class Trainable(Separator):
@@ -134,6 +147,8 @@ class MaskSeparator(Trainable):
     """From which value on a bin belongs to the stem; ratio masks have none."""
     energy_weighted: bool = False
     """Louder bins weigh more in the loss (Zhao et al. 2018)."""
+    energy_law: masks.EnergyLaw = "log"
+    """How much more."""
     positive_weight: float = 1.0
     """Of bins that belong to the stem, in the loss (thesis Eq. 5.1)."""
     mixtures_are_sums: bool = False
@@ -152,7 +167,7 @@ class MaskSeparator(Trainable):
             target = at_classes(target, categories_BS, len(self.classes))
         weight = torch.ones_like(mixture).unsqueeze(1)
         if self.energy_weighted:
-            weight = masks.energy_weight(mixture).unsqueeze(1)
+            weight = masks.energy_weight(mixture, self.energy_law).unsqueeze(1)
         if self.positive_weight != 1.0:
             weight = weight * (1 + (self.positive_weight - 1) * target)
         return Example(mixture, target, weight)
@@ -162,16 +177,16 @@ class MaskSeparator(Trainable):
         if sources_BSN.device.type != "cpu":
             return self._magnitudes_at_once(mixture_BN, sources_BSN)
         # On a CPU, one mixture's spectra fit in the cache, and silent places need none.
-        each = []
+        mixtures, magnitudes = [], []
         for mixture_N, sources_SN in zip(mixture_BN, sources_BSN, strict=True):
             sounding_S = sources_SN.any(-1)
             sounding_S[0] = True  # there is no transform of no signal
             whole, found = self._magnitudes_at_once(mixture_N, sources_SN[sounding_S])
             sources = found.new_zeros(len(sources_SN), *found.shape[1:])
             sources[sounding_S] = found
-            each.append((whole, sources))
-        mixtures, sources = zip(*each, strict=True)
-        return torch.stack(mixtures), torch.stack(sources)
+            mixtures.append(whole)
+            magnitudes.append(sources)
+        return torch.stack(mixtures), torch.stack(magnitudes)
 
     def _magnitudes_at_once(self, mixture: Tensor, sources: Tensor) -> tuple[Tensor, Tensor]:
         spectra = self.front_end.stft(sources)

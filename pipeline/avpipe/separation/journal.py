@@ -186,7 +186,7 @@ def write_rows(rows: list[dict[str, float]], path: Path) -> None:
 
 def write_example(training: Training, folder: Path) -> None:
     """The first validation mixture: its sources, their estimates and a picture of all."""
-    separator = training.separator
+    separator = training.result
     mode = separator.training
     separator.eval()
     batch = training.make_batch(0, validation=True)

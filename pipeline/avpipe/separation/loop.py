@@ -4,7 +4,9 @@ Every step is a pure function of the weights, the seed and the step's number: it
 by them and so are dropout and noise. Nothing else has to be kept to resume.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from itertools import chain
 from typing import Any, NamedTuple
 
 import lightning
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from avpipe.errors import AvpipeError
 from avpipe.separation import metrics, mixing
+from avpipe.separation.augment import Change
 from avpipe.separation.data import AudioBank
 from avpipe.separation.interface import Context, Trainable
 from avpipe.separation.losses import loss
@@ -66,12 +69,16 @@ class Training(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.separator, self.recipe, self.seed = separator, recipe, seed
+        self.average = deepcopy(separator).requires_grad_(False) if recipe.average else None
+        """The separator with averaged weights, which is validated and used."""
         self.train_material, self.validation_material = train, validation
         self._decoding: tuple[Draw, list[Any]] | None = None
         self.schedule = Schedule(recipe.rules)
         self.validated: dict[str, float] = {}
         """Results of the last validation."""
-        self._recent: list[Tensor] = []
+        self._recent, self._summed = torch.zeros(()), 0
+        """Sum of the losses since the last validation, and of how many steps. Summed in place: a
+        small block kept from every step would fragment the memory between the large ones."""
         self._validation: list[tuple[Tensor, Any]] = []
         self.first_bad: Tensor | None = None
 
@@ -87,7 +94,8 @@ class Training(lightning.LightningModule):
         if other is not None:
             apart, one = seed + ACCOMPANIMENT_SEED, self.recipe.accompanying
             besides = (other, self._draw(other, one, apart, step, share))
-        made = mixing.batch(bank, drawn, how, self.device, besides)
+        change = None if validation else self._change(step)
+        made = mixing.batch(bank, drawn, how, self.device, besides, change)
         if sight is None:
             return made
         if validation:
@@ -96,6 +104,14 @@ class Training(lightning.LightningModule):
             seen = self._seen_in_training(sight, drawn, step)
             self._look_ahead(sight, self._draw(bank, how, seed, step + 1, share), step + 1)
         return made._replace(context=made.context.merged(seen.to(self.device)))
+
+    def _change(self, step: int) -> Change | None:
+        """What becomes of the clips of a step; every process draws its own."""
+        how, front_end = self.recipe.augmentation, self.separator.front_end
+        if how is None:
+            return None
+        random = np.random.default_rng((self.seed, step, self.global_rank, 3))
+        return Change(how, front_end.samples, front_end.sample_rate, random)
 
     def _seen_in_training(self, sight: Sight, drawn: Draw, step: int) -> Context:
         ahead = self._decoding
@@ -146,21 +162,39 @@ class Training(lightning.LightningModule):
         step = self.global_step
         self._set_rates(step)
         torch.manual_seed(self._noise_seed(step))
-        value = self._loss(self.make_batch(step))
-        self._recent.append(value.detach())
+        value = self._loss(self.make_batch(step), self.separator)
+        self._recent = self._recent.to(value.device).add_(value.detach())
+        self._summed += 1
         self._watch(value, step)
         return value
+
+    @property
+    def result(self) -> Trainable:
+        """The separator as it is validated and used."""
+        return self.separator if self.average is None else self.average
+
+    @torch.no_grad()
+    def on_train_batch_end(self, *_: object) -> None:
+        """Moves the average, which forgets faster at the beginning."""
+        if self.average is None:
+            return
+        kept = min(self.recipe.average, self.global_step / (self.global_step + 10))
+        for old, new in zip(_tensors(self.average), _tensors(self.separator), strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, 1 - kept)
+            else:
+                old.copy_(new)
 
     def validation_step(self, number: int, *_: object) -> None:
         """Loss and SI-SDR of one batch of fixed mixtures."""
         batch = self.make_batch(number, validation=True)
-        value = self._loss(batch)
+        value = self._loss(batch, self.result)
         ratios = []
         for start in range(0, len(batch.mixture), SEPARATED_AT_ONCE):
             part = slice(start, start + SEPARATED_AT_ONCE)
             known = batch.context.part(part)
             with torch.autocast(self.device.type, enabled=False):
-                found = stems(self.separator, batch.mixture[part], batch.sources[part], known)
+                found = stems(self.result, batch.mixture[part], batch.sources[part], known)
             sounding = found.present & found.references.any(-1)
             ratios.append(metrics.si_sdr(found.references[sounding], found.estimates[sounding]))
         self._validation.append((value.detach(), np.concatenate(ratios)))
@@ -172,10 +206,11 @@ class Training(lightning.LightningModule):
             "validation_loss": float(torch.stack(losses).mean()),
             "validation_si_sdr": float(np.concatenate(ratios).mean()),
         }
-        if self._recent:
-            own = torch.stack(self._recent).mean()
+        if self._summed:
+            own = self._recent / self._summed
             self.validated["train_loss"] = float(self.trainer.strategy.reduce(own))
-        self._validation, self._recent = [], []
+        self._validation, self._summed = [], 0
+        self._recent.zero_()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the schedule."""
@@ -190,12 +225,12 @@ class Training(lightning.LightningModule):
         if self.recipe.clip_gradient:
             torch.nn.utils.clip_grad_norm_(self.parameters(), self.recipe.clip_gradient)
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _loss(self, batch: Batch, separator: Trainable) -> Tensor:
         with torch.autocast(self.device.type, enabled=False):
-            example = self.separator.example(batch.mixture, batch.sources, batch.context)
-        logits = self.separator(example.mixture, batch.context)
+            example = separator.example(batch.mixture, batch.sources, batch.context)
+        logits = separator(example.mixture, batch.context)
         with torch.autocast(self.device.type, enabled=False):
-            return loss(self.separator, logits.float(), example, batch.context, self.recipe.loss)
+            return loss(separator, logits.float(), example, batch.context, self.recipe.loss)
 
     def _set_rates(self, step: int) -> None:
         factor = self.schedule.rate(step)
@@ -213,3 +248,7 @@ class Training(lightning.LightningModule):
         look = self.device.type == "cpu" or step % CHECK_EVERY == 0
         if look and (bad := int(self.first_bad)) >= 0:
             raise NotANumber(bad)
+
+
+def _tensors(module: torch.nn.Module) -> Iterator[Tensor]:
+    return chain(module.parameters(), module.buffers())

@@ -1,8 +1,10 @@
 """What training minimises: a distance between a network's answer and the ideal mask.
 
-`bce` is a cross-entropy on the logits, the others are distances between `activate(logits)` and the
-target. Every element has the weight that the separator's `Example` gives it (energy, positive
-class); places without a source count nothing, while classes that are absent do: their mask is 0.
+`bce` is a cross-entropy on the logits of every stem by itself, `cross-entropy` one over the stems
+that share a bin (masks by softmax, ratio targets), the others are distances between
+`activate(logits)` and the target. Every element has the weight that the separator's `Example` gives
+it (energy, positive class); places without a source count nothing, while classes that are absent
+do: their mask is 0.
 """
 
 from collections.abc import Callable
@@ -13,7 +15,7 @@ from torch.nn import functional
 
 from avpipe.separation.interface import Context, Example, Trainable
 
-Loss = Literal["bce", "smooth-l1", "l1", "mse"]
+Loss = Literal["bce", "cross-entropy", "smooth-l1", "l1", "mse"]
 
 _DISTANCES: dict[str, Callable[..., Tensor]] = {
     "smooth-l1": functional.smooth_l1_loss,
@@ -29,6 +31,8 @@ def loss(
     separator adds itself (`auxiliary_loss`)."""
     if kind == "bce":
         each = functional.binary_cross_entropy_with_logits(logits, example.target, reduction="none")
+    elif kind == "cross-entropy":
+        each = -example.target * functional.log_softmax(logits, 1)
     else:
         each = _DISTANCES[kind](separator.activate(logits), example.target, reduction="none")
     each = example.weight * each

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 Mask = Literal["binary", "dominant", "ratio"]
+EnergyLaw = Literal["log", "linear"]
 
 
 def ideal(mask: Mask, sources_BSFT: Tensor, mixture_BFT: Tensor) -> Tensor:
@@ -39,8 +40,12 @@ def ideal_ratio(sources_BSFT: Tensor) -> Tensor:
     return sources_BSFT / total.clamp_min(torch.finfo(total.dtype).tiny)
 
 
-def energy_weight(mixture_BFT: Tensor) -> Tensor:
-    """Loss weight of every bin: log(1 + magnitude) in [1e-3, 10] (Zhao et al. 2018)."""
+def energy_weight(mixture_BFT: Tensor, law: EnergyLaw = "log") -> Tensor:
+    """Loss weight of every bin: log(1 + magnitude) in [1e-3, 10] (Zhao et al. 2018), or the
+    magnitude relative to the mixture's mean: errors count more where SDR is decided."""
+    if law == "linear":
+        mean = mixture_BFT.mean((-2, -1), keepdim=True)
+        return mixture_BFT / mean.clamp_min(torch.finfo(mean.dtype).tiny)
     return torch.log1p(mixture_BFT).clamp(1e-3, 10)
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from avpipe.errors import UsageError
+from avpipe.separation.augment import Change
 from avpipe.separation.data import AudioBank, Int64
 from avpipe.separation.interface import Context
 
@@ -150,6 +151,7 @@ def batch(
     mixing: Mixing,
     device: torch.device | str,
     accompaniment: tuple[AudioBank, Draw] | None = None,
+    change: Change | None = None,
 ) -> Batch:
     """The mixtures that were drawn, on `device`; the bank's device does the gathering.
 
@@ -159,12 +161,18 @@ def batch(
         mixing: how.
         device: for the batch.
         accompaniment: what sounds with them and has no place in the context: the last sources.
+        change: what becomes of the clips; the banks' windows must be as long as it reads
+            (`Augmentation.reach`), and its noise is in the mixture alone.
     """
     heard = [(bank, drawn)] if accompaniment is None else [(bank, drawn), accompaniment]
     clips = torch.cat([b.windows(d.first_samples).to(device) for b, d in heard], 1)
     present = torch.from_numpy(np.concatenate([d.classes for _, d in heard], 1) >= 0).to(device)
     gains = torch.from_numpy(np.concatenate([d.gains for _, d in heard], 1)).to(device)
+    if change is not None:
+        clips = change.clips(clips)
     mixture, sources = mix(clips, present, gains, mixing)
+    if change is not None:
+        mixture = change.noise(mixture)
     classes = torch.from_numpy(drawn.classes).to(device)
     return Batch(mixture, sources, Context(categories=classes))
 

@@ -92,6 +92,30 @@ def improvement(before: Sequence[float], after: Sequence[float], label: str, pat
     _save(figure, path)
 
 
+def locations(pictures: Any, maps: Any, names: Sequence[str], path: Path) -> None:
+    """Every picture with what is located in it as heat over it.
+
+    Args:
+        pictures: (S, 3, H, W) uint8 RGB.
+        maps: (S, H', W') in [0, 1], of the same extent.
+        names: S titles.
+        path: PNG.
+    """
+    figure, axes = _axes(1, len(names), (3 * len(names), 3.4))
+    for axis, picture, heat, name in zip(axes, pictures, maps, names, strict=True):
+        height, width = picture.shape[1:]
+        extent = (0, width, height, 0)
+        axis.imshow(np.moveaxis(np.asarray(picture), 0, -1), extent=extent)
+        shown = axis.imshow(
+            heat, cmap="inferno", alpha=0.5, extent=extent, interpolation="bilinear"
+        )
+        low, high = float(heat.min()), float(heat.max())
+        axis.set_title(f"{name}: {low:.2f} to {high:.2f}", fontsize=9)
+        axis.set_axis_off()
+        shown.set_clim(low, max(high, low + 1e-6))
+    _save(figure, path)
+
+
 def _axes(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
     # Figure, not pyplot: no global state, and no display is looked for.
     from matplotlib.figure import Figure

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from avpipe.config import configure
+from avpipe.separation.augment import Augmentation
 from avpipe.separation.losses import Loss
 from avpipe.separation.mixing import Mixing
 from avpipe.separation.schedule import Rules
@@ -29,6 +31,9 @@ class Recipe:
     gain: tuple[float, ...] = (1.0, 1.0)
     peak: bool = False
     clip: Literal["none", "waveform", "magnitude"] = "none"
+
+    augment: Mapping[str, Any] = field(default_factory=dict)
+    """How clips are changed for training, not for validation: see `Augmentation`."""
 
     accompanied: bool = False
     """Every mixture has one source more, from a dataset of its own, that is only heard: it must be
@@ -64,6 +69,13 @@ class Recipe:
     drop_factor: float = 0.5
     milestones: tuple[int, ...] = ()
     milestone_factor: float = 0.1
+    warmup_steps: int = 0
+    """Steps in which the learning rate rises linearly."""
+    anneal: bool = False
+    """The learning rate falls as a half cosine to 0 at the last step."""
+    average: float = 0.0
+    """Share of the weights' moving average that a step keeps; the average is what is validated
+    and used. 0: no average."""
     stop_steps: int = 0
     minimum_change: float = 0.0
 
@@ -85,9 +97,19 @@ class Recipe:
             drop_factor=self.drop_factor,
             milestones=self.milestones,
             milestone_factor=self.milestone_factor,
+            warmup_steps=self.warmup_steps,
+            anneal_steps=self.steps if self.anneal else 0,
             stop_steps=self.stop_steps,
             minimum_change=self.minimum_change,
         )
+
+    @property
+    def augmentation(self) -> Augmentation | None:
+        """Of the training clips; None: they stay as they are."""
+        if not self.augment:
+            return None
+        how: Augmentation = configure(Augmentation, self.augment, "recipe augment")
+        return how
 
     @property
     def accompanying(self) -> Mixing:

@@ -123,6 +123,43 @@ SHORT = Recipe(
     example_steps=800,
 )
 
+FEW_SOLOS = replace(
+    SHORT,
+    follows="none of the papers: under an hour on one core, for some minutes of solos of every"
+    " instrument that have to stand for other players and rooms; two to four sources, instruments"
+    " may repeat",
+    options={
+        "channels": (16, 32, 64, 96, 128, 192),
+        "frequency": "log",
+        "mask": "ratio",
+        "activation": "softmax",
+        "energy_weighted": True,
+        "energy_law": "linear",
+        "dropout": 0.0,
+        "frames": 64,
+    },
+    categories="any",
+    augment={
+        "semitones": 3,
+        "cents": 15.0,
+        "vibrato_cents": 40.0,
+        "equaliser_db": 5.0,
+        "reverb_seconds": 0.6,
+        "noise_db": -50.0,
+    },
+    loss="cross-entropy",
+    batch=6,
+    steps=4_500,
+    warmup_steps=200,
+    anneal=True,
+    average=0.999,
+    milestones=(),
+    clip_gradient=1.0,
+    validate_steps=1_000,
+    validation_mixtures=32,
+    example_steps=5_000,
+)
+
 
 SINGLE_IMAGE = replace(
     SOP,
@@ -322,6 +359,7 @@ _VOICES: dict[str, Recipe] = {
 
 RECIPES: Mapping[str, Recipe] = {
     "short": SHORT,
+    "few-solos": FEW_SOLOS,
     "sop-music": SOP,
     "sop-solos": replace(
         SOP, follows=f"Solos paper, SoP-Solos: as sop-music, on Solos. {SOP.follows}"

@@ -28,6 +28,8 @@ FACTS = "run.json"
 CHECKPOINTS = "checkpoints"
 PREFIX = "separator."
 """Of the separator's tensors in a checkpoint."""
+AVERAGE = "average."
+"""Of their averages over the steps, where the recipe keeps them: the ones to use."""
 
 
 @dataclass(frozen=True)
@@ -84,18 +86,18 @@ def make(run: Run, fresh: bool = False) -> Trainable:
     separator = create(run.separator, **options)
     if not isinstance(separator, Trainable):
         raise UsageError(f"separator {run.separator} has nothing to train")
-    apply_recipe(separator, run.recipe["clip"])
+    apply_recipe(separator, run.recipe["clip"], "noise_db" in run.recipe.get("augment", {}))
     return separator
 
 
-def apply_recipe(separator: Separator, clip: str) -> None:
-    """Tells a mask separator the recipe's clipping rule."""
+def apply_recipe(separator: Separator, clip: str, noisy: bool = False) -> None:
+    """Tells a mask separator the recipe's clipping rule, and whether mixtures have noise."""
     from dataclasses import replace
 
     from avpipe.separation.interface import MaskSeparator
 
     if isinstance(separator, MaskSeparator):
-        separator.mixtures_are_sums = clip != "waveform"
+        separator.mixtures_are_sums = clip != "waveform" and not noisy
         if clip == "magnitude":
             separator.front_end = replace(separator.front_end, clamp=True)
 
@@ -124,10 +126,10 @@ def load_weights(separator: Trainable, path: Path, name: str) -> None:
     from avpipe.separation.checkpoints import load_into
 
     content = read_checkpoint(path)
+    saved = content.get("state_dict", {})
+    prefix = AVERAGE if any(key.startswith(AVERAGE) for key in saved) else PREFIX
     tensors = {
-        key.removeprefix(PREFIX): value
-        for key, value in content.get("state_dict", {}).items()
-        if key.startswith(PREFIX)
+        key.removeprefix(prefix): value for key, value in saved.items() if key.startswith(prefix)
     }
     load_into(separator, tensors, f"checkpoint {path} for separator {name}")
 

@@ -5,6 +5,7 @@ A pure state machine over (step, validation loss), kept in the checkpoint, so th
 training goes on exactly as it would have.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -27,6 +28,10 @@ class Rules:
     milestones: tuple[int, ...]
     """Steps at which the learning rate is multiplied by `milestone_factor`."""
     milestone_factor: float
+    warmup_steps: int
+    """Steps in which the learning rate rises linearly to its full value."""
+    anneal_steps: int
+    """The learning rate falls as a half cosine and is 0 at this step; 0: never."""
     stop_steps: int
     """End after so many steps without improvement at the last number of sources; 0: never."""
     minimum_change: float
@@ -59,7 +64,13 @@ class Schedule:
     def rate(self, step: int) -> float:
         """Factor on every learning rate at a step."""
         passed = sum(step >= milestone for milestone in self.rules.milestones)
-        return float(self.state.factor * self.rules.milestone_factor**passed)
+        factor = self.state.factor * self.rules.milestone_factor**passed
+        if step < self.rules.warmup_steps:
+            factor *= (step + 1) / self.rules.warmup_steps
+        if self.rules.anneal_steps:
+            done = min(1.0, step / self.rules.anneal_steps)
+            factor *= (1 + math.cos(math.pi * done)) / 2
+        return float(factor)
 
     def update(self, step: int, loss: float) -> tuple[bool, Event | None]:
         """Takes a validation loss.

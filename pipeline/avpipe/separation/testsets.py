@@ -162,7 +162,10 @@ def _urmp(folder: Path) -> Iterable[tuple[str, Path, Tracks, Tracks]]:
         players = mix.parent.name.split("_")[2:]
         tracks = sorted(mix.parent.glob("AuSep_*.wav"))
         if len(tracks) != len(players):
-            raise UsageError(f"{mix.parent} has {len(tracks)} tracks for {len(players)} players")
+            raise UsageError(
+                f"{mix.parent} has {len(tracks)} tracks AuSep_* for {len(players)} players"
+                f" ({' '.join(players)}): add what is missing, or move the folder away"
+            )
         named = [(_instrument(p, t), t) for p, t in zip(players, tracks, strict=True)]
         yield mix.parent.name, mix, named, []
 

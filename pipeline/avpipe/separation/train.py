@@ -255,7 +255,12 @@ def _material(
 
     look = Look.of(separator, chosen)
     look.check(dataset)
-    clip = (separator.front_end.sample_rate, separator.front_end.samples)
+    rate, window = separator.front_end.sample_rate, separator.front_end.samples
+    if part == "train" and (how := chosen.augmentation) is not None:
+        if look.needs and how.resamples:
+            raise UsageError("clips that are seen keep their pace: augment by no pitch or vibrato")
+        window = how.reach(window, rate)
+    clip = (rate, window)
     bank = data.load(dataset, part, classes, *clip, look.fields, on_frames=bool(look.moving))
     mixing.check(bank, chosen.mixing(chosen.most))
     sight = Sight.load(dataset, bank, look) if look.needs else None

@@ -56,7 +56,9 @@ def shard_facts(path: Path) -> ShardFacts:
     """What a shard says of its time grid and of the lengths of its recordings."""
     with open_shard(path) as file, reading(path):
         attributes = attributes_of(file)
-        grid = {n: attributes[n] for n in ("fps", "sample_rate") if n in attributes}
+        grid: dict[str, float] = {
+            name: attributes[name] for name in ("fps", "sample_rate") if name in attributes
+        }
         frames = {name: int(attributes_of(group(file, name))["frames"]) for name in file}
         return ShardFacts(grid, frames)
 

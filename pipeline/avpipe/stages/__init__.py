@@ -24,11 +24,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast, get_args
 
 from avpipe.types import Recording
 
 Pool = Literal["net", "cpu", "gpu"]
+POOLS: tuple[Pool, ...] = get_args(Pool)
 Facts = dict[str, Any]
 """JSON-able facts about one run of a stage."""
 

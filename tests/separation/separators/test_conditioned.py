@@ -159,6 +159,23 @@ def test_the_loss_of_label_multiply_is_finite_with_absent_instruments():
     assert all(torch.isfinite(p.grad).all() for p in net.parameters())
 
 
+def test_shares_add_up_to_the_mixture_over_the_instruments_that_play():
+    net = separation.create(
+        "unet",
+        conditioning="label-multiply",
+        mask="ratio",
+        activation="softmax",
+        frames=64,
+    ).eval()
+    assert net.front_end.samples == 64 * 256 - 1
+    mixture = torch.randn(1, net.front_end.samples) / 10
+    stems = net.separate(mixture, Context(categories=torch.tensor([[2, 5]])))
+    torch.testing.assert_close(stems.sum(1), mixture, atol=1e-4, rtol=0)
+    absent = [i for i in range(13) if i not in (2, 5)]
+    assert not stems[:, absent].any()
+    assert stems[:, [2, 5]].abs().amax(-1).min() > 0
+
+
 def test_labels_mark_exactly_the_instruments_that_play():
     labels = Context(categories=torch.tensor([[3, 3, 5], [0, -1, -1]])).labels(13)
     assert labels.nonzero().tolist() == [[0, 3], [0, 5], [1, 0]]

@@ -17,6 +17,7 @@
     arms, hands   how well a hand suits an arm; the hands of everybody's arms
     loose         hands in close-up, without an arm
     faces         the faces of everybody
+    everybody     all people of single frames, small ones too
     collect       finished blocks to the keypoints of the players
 
 Everything from `chain` on is numpy on a few numbers a frame and the same on every device.

@@ -10,10 +10,9 @@ from itertools import product
 
 import numpy as np
 
-from avpipe.detectors._mediapipe import chain, decode, regions
+from avpipe.detectors._mediapipe import chain, regions
 from avpipe.detectors._mediapipe.blocks import SHOULDERS, Block
 from avpipe.detectors._mediapipe.chain import Body, Region
-from avpipe.detectors._mediapipe.crop import to_picture
 
 _SIDES = (1.0, 0.6)
 """Sides of the squares, in heights of the picture (in widths, if it is upright)."""
@@ -76,17 +75,8 @@ def _distinct(proposals: list[tuple[float, Region]]) -> list[Region]:
 
 
 def _bodies(block: Block, t: int, around: list[Region]) -> list[Body]:
-    if not around:
-        return []
-    where = np.stack(around)
-    raw, presence, windows = block.pictures.run("pose", [t] * len(around), where)
-    xy, visibility = decode.body_landmarks(raw, windows)
-    points = to_picture(xy, where)
-    people = [
-        Body(points[i], visibility[i], float(presence[i, 0]))
-        for i in np.argsort(-presence[:, 0], kind="stable")
-        if presence[i, 0] > chain.PRESENT
-    ]
+    found = chain.bodies(block.pictures, [(t, region) for region in around])
+    people = sorted((body for body in found if body), key=lambda body: -body.presence)
     kept: list[Body] = []
     for person in people:
         if all(apart(person, other) > _NEAR for other in kept):

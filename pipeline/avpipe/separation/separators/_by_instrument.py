@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from avpipe.errors import UsageError
+from avpipe.separation import masks
 from avpipe.separation.interface import Context, MaskSeparator, Need
 from avpipe.separation.masks import Mask
 from avpipe.separation.separators._conditioned import CHANNELS, ConditionedUNet, Conditioning
@@ -64,6 +65,9 @@ class Options:
     """256 log-spaced or all 512 linear bins."""
     values: Values = "db"
     """Magnitudes in dB stretched to [-1, 1], or their logarithm."""
+    activation: Literal["sigmoid", "softmax"] = "sigmoid"
+    """Of the masks: each by itself, or as shares of every bin that add up to 1 over the classes,
+    with label-multiply over those present."""
     mask: Mask = "binary"
     threshold: float = 0.5
     """Of binary masks."""
@@ -73,6 +77,10 @@ class Options:
     """Of bins that belong to the stem, in the loss."""
     energy_weighted: bool = False
     """Louder bins weigh more in the loss."""
+    energy_law: masks.EnergyLaw = "log"
+    """How much more."""
+    frames: int = 256
+    """Length of a clip, a multiple of 64."""
     legacy: bool = False
     """Everything as released: logits that cannot be negative, and label vectors of ones when
     separating. Only to run the published weights."""
@@ -113,9 +121,10 @@ class InstrumentSeparator(MaskSeparator):
             raise UsageError("label-multiply needs context labels: use a FiLM conditioning")
         self.config = options
         self.classes = options.classes
-        self.front_end = FrontEnd(frequency=options.frequency)
+        self.front_end = FrontEnd(samples=options.frames * 256 - 1, frequency=options.frequency)
         self.mask, self.threshold = options.mask, options.threshold
         self.energy_weighted = options.energy_weighted
+        self.energy_law = options.energy_law
         self.positive_weight = options.positive_weight
         pictures = options.conditioning != "none" and options.context != "labels"
         self.needs = _needs(options.conditioning, pictures)
@@ -151,6 +160,12 @@ class InstrumentSeparator(MaskSeparator):
         frames = normalised(context.get("frames"), like)
         vector: Tensor = self.visual(frames, context.present())
         return vector
+
+    def activate(self, logits: Tensor) -> Tensor:
+        """Logits as masks in [0, 1]."""
+        if self.config.activation == "softmax":
+            return torch.softmax(logits, 1)
+        return super().activate(logits)
 
     def separate(self, mixture_BN: Tensor, context: Context) -> Tensor:
         """See `Separator.separate`; the order of the stems is that of `classes`."""

@@ -121,5 +121,6 @@ class FrameVectors(nn.Module):
         if self.fine_tune:
             vectors: Tensor = self.trunk(each)
         else:  # no gradient: many frames need not be in memory at once
-            vectors = torch.cat([self.trunk(some) for some in each.split(self.AT_ONCE)])
+            parts = range(0, len(each), self.AT_ONCE)
+            vectors = torch.cat([self.trunk(each[i : i + self.AT_ONCE]) for i in parts])
         return vectors.reshape(*frames.shape[:-3], self.SIZE)

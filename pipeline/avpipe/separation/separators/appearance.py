@@ -143,6 +143,7 @@ class Appearance(MaskSeparator):
             else DilatedResNet(config.frame, kinds, config.pretrained)
         )
         self.attention = Attention() if config.attention else None
+        self.locates = config.attention
         self.needs = frozenset({"categories" if self.frame is None else "frames"})
 
     def forward(self, mixture: Tensor, context: Context) -> Tensor:
@@ -185,14 +186,7 @@ class Appearance(MaskSeparator):
 
     @torch.no_grad()
     def locations(self, frames: Tensor) -> Tensor:
-        """Where the sounding object is in the frames (B, S, T, 3, H, W) of every source.
-
-        Returns:
-            (B, S, H/16, W/16) in [0, 1].
-
-        Raises:
-            UsageError: the separator has no attention module.
-        """
+        """See `Separator.locations`; (B, S, H/16, W/16), of a separator with attention."""
         if self.attention is None:
             raise UsageError("only a separator with attention=True knows locations")
         like = next(self.parameters())
