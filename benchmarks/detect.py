@@ -1,11 +1,12 @@
-"""Frames per second and CPU seconds per frame of keypoint detection, all in one run.
+"""Frames per second, CPU seconds per frame and peak memory of keypoint detection, all in one run.
 
-    python benchmarks/detect.py [--clip FILE] [--repeat 3] [--large FILE_720P]
+    python benchmarks/detect.py [--clip FILE] [--repeat 3] [--long 3000]
 
 On the CPU, decoding included, in turns: the official solutions Hands + Pose (+ Face Mesh), the
 official Holistic (one process; it cannot use a second core), and the detector `mediapipe` with one
-thread, with two, and as two processes of one thread. On CUDA, if there is a device: end to end
-from a file, and the models alone (frames already in memory).
+thread, with two, and as two processes of one thread. Rows whose package is not installed are left
+out, and the result says so. Then the peak memory of `mediapipe` for ten seconds of video, for
+`--long` frames, and for a second of 4K. Where there is a GPU, benchmarks/detect_cuda.py follows.
 
 The claims: `mediapipe` on two cores reaches at least 1.5 of Holistic's frames per second, at no
 more CPU seconds per frame. Ratios are of the same run. Writes benchmarks/results/detect.json.
@@ -13,16 +14,16 @@ more CPU seconds per frame. Ratios are of the same run. Writes benchmarks/result
 
 import argparse
 import json
+import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from itertools import chain, repeat
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from avpipe import detectors
 from avpipe.media import decode_frames
@@ -87,34 +88,55 @@ def measure(name: str, clip: Path, processes: int = 1) -> tuple[float, float]:
     return wall, sum(seconds for _, seconds in outputs) / count / processes
 
 
-def on_cuda(clip: Path) -> dict[str, float]:
-    """Frames per second on CUDA: end to end from a file, and with frames in memory."""
-    loaded = list(frames(clip))
+def needed(name: str) -> str:
+    """The package without which a row of RUNS cannot run."""
+    if find_spec("av") is None:
+        return "av"
+    return "mediapipe" if name.startswith("official") else "ai_edge_litert"
+
+
+def peak(count: int, side: int, clip: Path) -> None:
+    """Detects so many frames of a clip that starts again and again, enlarged to `side` px if that
+    is not 0, and prints the most memory this process ever had, MiB."""
+    import cv2
+
+    def pictures() -> Iterator[Any]:
+        for frame in islice(chain.from_iterable(decode_frames(clip) for _ in repeat(None)), count):
+            yield cv2.resize(frame, (side * 16 // 9, side)) if side else frame
+
+    detectors.create("mediapipe", "cpu", threads=1).detect(pictures())
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+
+
+def memory(clip: Path, long: int) -> dict[str, int]:
+    """Peak memory of detecting, MiB."""
     result = {}
-    for fidelity in ("exact", "fast"):
-        detector = detectors.create("mediapipe", "cuda", fidelity=fidelity)
-        detector.detect(loaded)
-        many = list(chain.from_iterable(repeat(loaded, max(1, 1000 // len(loaded)))))
-        started = time.perf_counter()
-        detector.detect(many)
-        result[f"{fidelity}, frames in memory"] = len(many) / (time.perf_counter() - started)
-        started = time.perf_counter()
-        detector.detect(frames(clip))
-        result[f"{fidelity}, from a file"] = len(loaded) / (time.perf_counter() - started)
-    return {name: round(rate, 1) for name, rate in result.items()}
+    for label, count, side in (
+        ("250 frames", 250, 0), (f"{long} frames", long, 0), ("25 frames of 4K", 25, 2160)
+    ):  # fmt: skip
+        command = [sys.executable, __file__, "--clip", str(clip), "--peak", f"{count},{side}"]
+        output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+        result[label] = int(output.split()[-1])
+    return result
 
 
 def main() -> None:
     """Runs all, in turns."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--clip", type=Path, default=CLIP)
-    parser.add_argument("--large", type=Path, help="a 720p clip for CUDA; default: the clip")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--long", type=int, default=3000, help="frames whose memory is measured")
     parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--peak", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
         return child(given.child, given.clip)
+    if given.peak:
+        count, side = map(int, given.peak.split(","))
+        return peak(count, side, given.clip)
     plan = [(name, 1) for name in RUNS] + [("mediapipe, 1 thread", 2)]
+    left_out = [name for name, _ in plan if find_spec(needed(name)) is None]
+    plan = [(name, processes) for name, processes in plan if name not in left_out]
     found: dict[str, list[tuple[float, float]]] = {}
     for _ in range(given.repeat):
         for name, processes in plan:
@@ -127,19 +149,23 @@ def main() -> None:
             "frames_per_second": round(1 / wall, 1),
             "cpu_milliseconds_per_frame": round(1000 * cpu, 1),
         }
-    holistic = rows["official holistic"]
-    for row in rows.values():
-        ratio = row["frames_per_second"] / holistic["frames_per_second"]
-        row["times_holistic"] = round(ratio, 2)
+    if holistic := rows.get("official holistic"):
+        for row in rows.values():
+            ratio = row["frames_per_second"] / holistic["frames_per_second"]
+            row["times_holistic"] = round(ratio, 2)
     result: dict[str, Any] = {
         "machine": machine("mediapipe", "ai-edge-litert", "torch", "numpy", "av"),
         "clip": given.clip.name,
-        "frames": int(np.sum([1 for _ in frames(given.clip)])),
+        "frames_at_most": LIMIT,
         "cpu": rows,
     }
-    if detectors.pick_device("mediapipe") == "cuda":
-        result["cuda"] = on_cuda(given.large or given.clip)
+    if left_out:
+        result["left_out"] = {name: f"{needed(name)} is not installed" for name in left_out}
+    if "mediapipe, 1 thread" not in left_out:
+        result["peak_memory_mib"] = memory(given.clip, given.long)
     save("detect", result)
+    if detectors.pick_device("mediapipe") == "cuda":
+        subprocess.run([sys.executable, Path(__file__).with_name("detect_cuda.py")], check=True)
     return None
 
 

@@ -11,24 +11,33 @@ second difference of the body's joints, px.
 Parity: `mediapipe` with recipe per-frame against the official solutions in static mode on every
 `--step`-th frame, px per joint.
 
-Prints both tables and writes benchmarks/results/hand_recall.json.
+Prints both tables, writes them into docs/detection.md and the numbers into
+benchmarks/results/hand_recall.json, and draws docs/hands.jpg, a frame of each clip.
 """
 
 import argparse
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from avpipe import detectors
 from avpipe.detectors import Detector, Frame
 from avpipe.media import decode_frames
+from avpipe.report.raster import draw_person
 from avpipe.types import Keypoints
 from machine import machine, save
 
 RESOURCES = Path(__file__).parent.parent / "tests" / "resources"
 CLIPS = [RESOURCES / f"{name}.mp4" for name in ("urmp_vln1", "urmp_09_tpt_crop", "urmp_09_vn_crop")]
+DOCUMENT = Path(__file__).parents[1] / "docs" / "detection.md"
+PICTURE = DOCUMENT.with_name("hands.jpg")
+_BEGIN, _END = "<!-- tables of benchmarks/hand_recall.py -->", "<!-- end of the tables -->"
+_DRAWN = 60
+"""Frame of each clip that is drawn."""
 _BODY = 25
 """Joints of `openpose67` before the hands."""
 
@@ -39,9 +48,8 @@ def hands(skeleton: Keypoints) -> Any:
     return np.stack([(skeleton.confidence[:, j] > 0).mean(axis=1) > 0.5 for j in sides], -1)
 
 
-def recall(detector: Detector, clip: Path) -> dict[str, float]:
+def recall(skeleton: Keypoints) -> dict[str, float]:
     """Shares of frames, and the body's jitter in px."""
-    skeleton = detector.detect(decode_frames(clip))["skeleton"]
     seen = hands(skeleton)
     known = (skeleton.confidence[:, :_BODY] > 0).all(axis=0)
     jerks = np.linalg.norm(np.diff(skeleton.xy[:, :_BODY][:, known], n=2, axis=0), axis=-1)
@@ -76,12 +84,56 @@ def percentiles(gaps: Any) -> dict[str, float]:
     return {name: round(float(v), 4) for name, v in zip(names, values, strict=True)}
 
 
-def table(title: str, rows: dict[str, dict[str, Any]]) -> None:
-    """Prints rows of flat values."""
-    columns = list(next(iter(rows.values())))
-    print(f"\n{title}\n{'':48}" + "".join(f"{column:>16}" for column in columns))
-    for name, row in rows.items():
-        print(f"{name:48}" + "".join(f"{row[column]!s:>16}" for column in columns))
+def tables(result: dict[str, Any]) -> str:
+    """Recall and parity as they stand in the documentation."""
+    lines = [
+        "| share of frames with | any hand | both | left | right | jitter of the body, px |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in result["recall"].items():
+        shares = " | ".join(f"{row[hand]:.3f}" for hand in ("any", "both", "left", "right"))
+        lines.append(f"| {name} | {shares} | {row['body_jitter_px']:.2f} |")
+    lines += [
+        "",
+        "| px from the static mode | frames | median | p95 | p99 | max | frames that differ |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for clip, row in result["parity_px"].items():
+        for part in ("hands", "body"):
+            gaps = " | ".join(f"{row[part][name]:.4f}" for name in ("median", "p95", "p99", "max"))
+            other = row[f"frames_with_other_{part}"]
+            lines.append(f"| {clip} {part} | {row['frames']} | {gaps} | {other} |")
+    return "\n".join(lines)
+
+
+def document(text: str) -> None:
+    """Puts the tables into the documentation, between its two marks."""
+    before, _, rest = DOCUMENT.read_text().partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    DOCUMENT.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{after}")
+
+
+def draw(found: dict[str, dict[str, Keypoints]], clips: Sequence[Path]) -> None:
+    """A row a clip, a column a way to detect: what was found in one frame."""
+    rows = []
+    for clip in clips:
+        frame = next(islice(decode_frames(clip), _DRAWN, None))
+        cells = []
+        for name, skeleton in found[clip.stem].items():
+            drawn = np.array(frame)
+            draw_person(drawn, skeleton, _DRAWN)
+            cell = Image.fromarray(drawn[-min(drawn.shape[:2]) :])
+            cell.thumbnail((420, 300))
+            ImageDraw.Draw(cell).text(
+                (6, 4), name, fill="white", stroke_width=2, stroke_fill="black"
+            )
+            cells.append(np.asarray(cell))
+        rows.append(np.concatenate(cells, axis=1))
+    width = max(row.shape[1] for row in rows)
+    padded = [
+        np.pad(r, ((0, 4), (0, width - r.shape[1]), (0, 0)), constant_values=255) for r in rows
+    ]
+    Image.fromarray(np.concatenate(padded)).save(PICTURE, quality=82)
 
 
 def main() -> None:
@@ -95,26 +147,29 @@ def main() -> None:
     recipes = {
         name: detectors.create("mediapipe", recipe=name) for name in ("per-frame", "performer")
     }
-    recalls, parities = {}, {}
+    found: dict[str, dict[str, Keypoints]] = {}
+    parities = {}
     for clip in given.clips:
-        recalls[f"{clip.stem} official, tracking"] = recall(official, clip)
-        for name, detector in recipes.items():
-            recalls[f"{clip.stem} {name}"] = recall(detector, clip)
+        found[clip.stem] = {
+            name: detector.detect(decode_frames(clip))["skeleton"]
+            for name, detector in ({"official, tracking": official} | recipes).items()
+        }
         frames = list(islice(decode_frames(clip), 0, None, given.step))
         parities[clip.stem] = parity(recipes["per-frame"], static, frames)
-    table("share of frames with a hand", recalls)
-    flat = {
-        f"{clip} {part}": found[part] | {"frames differ": found[f"frames_with_other_{part}"]}
-        for clip, found in parities.items()
-        for part in ("hands", "body")
-    }
-    table("px between per-frame and the official solutions, static", flat)
     result = {
         "machine": machine("mediapipe", "ai-edge-litert", "numpy", "av"),
-        "recall": recalls,
+        "recall": {
+            f"{clip} {name}": recall(skeleton)
+            for clip, by_name in found.items()
+            for name, skeleton in by_name.items()
+        },
         "parity_px": parities,
         "parity_step": given.step,
     }
+    print(tables(result))
+    if given.clips == CLIPS:
+        document(tables(result))
+        draw(found, CLIPS)
     save("hand_recall", result)
 
 

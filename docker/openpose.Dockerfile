@@ -13,7 +13,7 @@
 #   DIR/hand/pose_iter_102000.caffemodel
 #   DIR/face/pose_iter_116000.caffemodel
 
-FROM nvidia/cuda:11.7.1-cudnn8-devel-ubuntu22.04 AS openpose
+FROM nvidia/cuda:11.8.0-cudnn8-devel-ubuntu22.04 AS openpose
 ARG DEBIAN_FRONTEND=noninteractive
 RUN apt-get update && apt-get install --yes --no-install-recommends \
       build-essential ca-certificates cmake git python3.11 python3.11-dev python3.11-venv \
@@ -21,17 +21,17 @@ RUN apt-get update && apt-get install --yes --no-install-recommends \
       libleveldb-dev liblmdb-dev libopencv-dev libprotobuf-dev libsnappy-dev protobuf-compiler \
  && rm -rf /var/lib/apt/lists/*
 ARG OPENPOSE=v1.7.0
-# The pybind11 that OpenPose brings is older than Python 3.11.
+# The pybind11 that OpenPose brings is older than Python 3.11 and than NumPy 2 (2.12 on knows both).
 RUN git clone --recurse-submodules --branch "$OPENPOSE" \
       https://github.com/CMU-Perceptual-Computing-Lab/openpose /opt/openpose \
- && git -C /opt/openpose/3rdparty/pybind11 fetch --depth 1 https://github.com/pybind/pybind11 tag v2.11.1 \
- && git -C /opt/openpose/3rdparty/pybind11 checkout v2.11.1
-# No GPU is visible while an image is built: the architectures are named (Volta to Ampere, and PTX
+ && git -C /opt/openpose/3rdparty/pybind11 fetch --depth 1 https://github.com/pybind/pybind11 tag v2.13.6 \
+ && git -C /opt/openpose/3rdparty/pybind11 checkout v2.13.6
+# No GPU is visible while an image is built: the architectures are named (Volta to Hopper, and PTX
 # for what came later). For a build without GPU: GPU_MODE=CPU_ONLY.
 ARG GPU_MODE=CUDA
 RUN cmake -S /opt/openpose -B /opt/openpose/build \
       -DBUILD_PYTHON=ON -DBUILD_EXAMPLES=OFF -DGPU_MODE="$GPU_MODE" \
-      -DCUDA_ARCH=Manual -DCUDA_ARCH_BIN="70 75 80 86" -DCUDA_ARCH_PTX="86" \
+      -DCUDA_ARCH=Manual -DCUDA_ARCH_BIN="70 75 80 86 89 90" -DCUDA_ARCH_PTX="90" \
       -DPYTHON_EXECUTABLE=/usr/bin/python3.11 \
       -DPYTHON_LIBRARY=/usr/lib/x86_64-linux-gnu/libpython3.11.so \
       -DDOWNLOAD_BODY_25_MODEL=OFF -DDOWNLOAD_BODY_COCO_MODEL=OFF -DDOWNLOAD_BODY_MPI_MODEL=OFF \
@@ -48,6 +48,7 @@ WORKDIR /opt/avpipe
 COPY . .
 RUN python3.11 -m venv /opt/venv \
  && /opt/venv/bin/pip install --no-cache-dir .
-ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/usr/local/python/openpose LD_LIBRARY_PATH=/usr/local/lib
+ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/usr/local/python/openpose \
+    LD_LIBRARY_PATH=/usr/local/lib:/opt/openpose/build/caffe/lib:$LD_LIBRARY_PATH
 WORKDIR /
 ENTRYPOINT ["avpipe"]

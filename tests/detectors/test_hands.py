@@ -75,7 +75,7 @@ def found(presence: float = 0.9, rightness: float = 0.1, claim: float = 0.9) -> 
 
 
 def rules() -> Rules:
-    return Rules(key_frames=5, fallback_frames=5, wrist_gate=0.35, heat_map_window=9)
+    return Rules(key_frames=5, fallback_frames=5, wrist_gate=0.35)
 
 
 class OneArm(Hands):

@@ -1,4 +1,6 @@
-from types import SimpleNamespace
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -6,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avpipe.detectors._mediapipe import decode, regions, tflite
-from avpipe.detectors._mediapipe.crop import crop, crops_on_device, to_picture, whole_picture
+from avpipe.detectors._mediapipe.crop import crop, steps, to_picture, whole_picture
 from avpipe.detectors._mediapipe.litert import LiteRT
 from avpipe.detectors._mediapipe.models import MODELS, WEIGHTS, digests
 from avpipe.detectors._sides import SIDES
 from avpipe.errors import ToolMissing
 
 
-def plainly(frame: np.ndarray, region: np.ndarray, size: int, replicate: bool) -> np.ndarray:
+def by_definition(frame: np.ndarray, region: np.ndarray, size: int, replicate: bool) -> np.ndarray:
     """The crop as its definition reads, in whole numbers."""
     cx, cy, width, height, rotation = region
     i, j = np.meshgrid(np.arange(size), np.arange(size))
@@ -51,16 +53,29 @@ def plainly(frame: np.ndarray, region: np.ndarray, size: int, replicate: bool) -
 def test_a_crop_is_what_its_definition_says_on_cpu_and_in_torch(region, shape, replicate):
     import torch
 
+    from avpipe.detectors._mediapipe.torch_crop import crops, plainly
+
     frame = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-    expected = plainly(frame, np.array(region), 40, replicate)
+    expected = by_definition(frame, np.array(region), 40, replicate)
     cut = crop(frame, np.array(region), 40, replicate).astype(int)
     # Positions are sums in another order: one in 10,000 rounds to the neighbouring 1/32 px.
     assert (cut != expected).mean() < 1e-3
-    on_device = crops_on_device(
-        torch.from_numpy(frame)[None], torch.zeros(1, dtype=torch.int64),
-        np.array([region]), 40, replicate,
-    )  # fmt: skip
-    np.testing.assert_array_equal(on_device[0].numpy(), cut)
+    placed = torch.from_numpy(np.column_stack([steps(np.array([region])), [0.0]]))
+    in_torch = crops(torch.from_numpy(frame)[None], placed, 40, replicate, plainly)
+    np.testing.assert_array_equal(in_torch[0].numpy(), cut)
+
+
+def test_the_kernel_for_cuda_gives_the_bits_of_the_plain_operations():
+    """In Triton's interpreter, which must be chosen before the kernel is read."""
+    pytest.importorskip("triton")
+    program = """
+import torch
+from avpipe.detectors._mediapipe import torch_crop, triton_crop
+assert torch_crop.agrees(triton_crop.fused, torch.device("cpu"))
+assert not torch_crop.agrees(lambda *given: triton_crop.fused(*given) + 1, torch.device("cpu"))
+"""
+    environment = os.environ | {"TRITON_INTERPRET": "1"}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
 
 
 def test_a_region_far_outside_is_the_border():
@@ -76,16 +91,34 @@ def test_points_of_a_crop_go_back_to_where_they_were_taken_from():
     np.testing.assert_allclose(to_picture(corners, region)[0], [[50, 40], [50, 55], [40, 40]])
 
 
-def test_sparse_rows_are_expanded_and_half_precision_is_kept_exactly():
-    last = SimpleNamespace(
-        format=1,
-        arraySegments=SimpleNamespace(values=[0, 1, 1, 3]),
-        arrayIndices=SimpleNamespace(values=[2, 0, 3]),
-    )
-    outer = [SimpleNamespace(format=0) for _ in range(3)]
-    sparsity = SimpleNamespace(traversalOrder=range(4), dimMetadata=[*outer, last])
-    dense = tflite._dense(sparsity, np.array([5, 6, 7], np.float16), (3, 1, 1, 4))
+def test_sparse_rows_are_expanded():
+    starts, columns, values = np.array([0, 1, 1, 3]), np.array([2, 0, 3]), np.array([5, 6, 7, 0])
+    dense = tflite.expanded(starts, columns, values, (3, 1, 1, 4))
     np.testing.assert_array_equal(dense.reshape(3, 4), [[0, 0, 5, 0], [0, 0, 0, 0], [6, 0, 0, 7]])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_file_is_read_as_its_own_library_reads_it(name):
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    path = MODELS[name].path()
+    graph = tflite.read(path)
+    theirs = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    kinds = {number: kind for kind, number in vars(schema.BuiltinOperator).items()}
+    constant = {"DEQUANTIZE", "DENSIFY"}
+    operators = [
+        (kinds[max(code.builtinCode, code.deprecatedBuiltinCode)], operator)
+        for operator in theirs.subgraphs[0].operators
+        for code in [theirs.operatorCodes[operator.opcodeIndex]]
+    ]
+    computed = [(kind, operator) for kind, operator in operators if kind not in constant]
+    assert graph.outputs == tuple(theirs.subgraphs[0].outputs)
+    assert [op.kind for op in graph.ops] == [kind for kind, _ in computed]
+    for op, (_, operator) in zip(graph.ops, computed, strict=True):
+        assert op.inputs == tuple(operator.inputs)
+        assert all(getattr(operator.builtinOptions, k) == v for k, v in op.options.items())
+    for tensor, expected in enumerate(theirs.subgraphs[0].tensors):
+        assert graph.shapes[tensor] == tuple(expected.shape)
+    assert all(array.shape == graph.shapes[t] for t, array in graph.constants.items())
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -173,7 +206,8 @@ def test_a_joint_moves_to_the_mass_of_its_heat_map_where_that_is_sure():
     heat = np.full((1, 64, 64, 39), -80, np.float32)
     heat[0, 33, 34, 0] = heat[0, 33, 36, 0] = 5
     heat[0, 33, 34, 1] = -1
-    xy, visibility = decode.body_landmarks(raw.reshape(1, -1), heat)
+    raw = raw.reshape(1, -1)
+    xy, visibility = decode.body_landmarks(raw, decode.heat_windows(raw, heat, 9))
     np.testing.assert_allclose(xy[0, 0], [35 / 64, 33 / 64], rtol=1e-6)
     np.testing.assert_allclose(xy[0, 1], 0.5)
     np.testing.assert_allclose(xy[0, 2], -5 / 256, rtol=1e-6)

@@ -8,10 +8,11 @@ import pytest
 from avpipe import detectors
 from avpipe.config import configure, key_parameters
 from avpipe.errors import RecordingFailed, UsageError
-from avpipe.keypoints import files
+from avpipe.keypoints import files, topology
 from avpipe.media import decode_frames
+from avpipe.media.colour import I420
 from avpipe.stages import Job, detect, load
-from avpipe.types import Recording
+from avpipe.types import Keypoints, Recording
 
 CLIP = Path(__file__).parents[1] / "resources" / "urmp_09_vn_crop.mp4"
 
@@ -62,6 +63,19 @@ def test_a_recording_without_video_says_so(tmp_path):
 def test_another_number_of_frames_than_announced_is_a_failure(tmp_path):
     with pytest.raises(RecordingFailed, match="125 frames were decoded, the video has 126"):
         detect.run(job(tmp_path, frames=126))
+
+
+def test_a_detector_on_a_gpu_gets_pictures_as_they_are_decoded(tmp_path, monkeypatch):
+    class OnDevice:
+        planar = True
+
+        def detect(self, frames):
+            assert all(isinstance(frame, I420) and frame.shape == (480, 560, 3) for frame in frames)
+            nobody = Keypoints(np.zeros((125, 67, 2)), np.zeros((125, 67)), topology("openpose67"))
+            return {"skeleton": nobody}
+
+    monkeypatch.setattr(detect.detectors, "create", lambda *given, **options: OnDevice())
+    assert detect.run(job(tmp_path, frames=125))["hands"] == {"left": 0, "right": 0, "any": 0}
 
 
 def test_the_key_holds_every_parameter_of_the_detector_and_no_device(tmp_path):

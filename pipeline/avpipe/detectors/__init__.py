@@ -20,6 +20,9 @@ An importer takes keypoints that others computed from their files. It is a modul
 
 A name with a dot is a module of the user's own, found where Python finds its modules.
 
+A detector with a true attribute `planar` takes frames in 4:2:0, too (`avpipe.media.decode_planes`),
+and gets them so from the stage.
+
 Detectors speak `Keypoints`: pixels, confidence in [0, 1] with 0 = not detected, left and right by
 the player's body. State is fresh for every call of `detect`, so results do not depend on the
 order of recordings.

@@ -37,6 +37,7 @@ from avpipe.detectors._mediapipe.runner import LiteRTRunner, Runner
 from avpipe.detectors._prefetch import prefetched
 from avpipe.detectors._sides import WRIST_GATE
 from avpipe.keypoints import topology
+from avpipe.media.colour import I420
 from avpipe.types import Topology
 
 __all__ = [
@@ -86,7 +87,7 @@ class Config:
     threads: int = runtime_only(0)
     """CPU threads; 0: OMP_NUM_THREADS if it is set (workers set it to 1), else all cores."""
     batch: int = runtime_only(64)
-    """Regions at a time on CUDA; halved when memory runs out."""
+    """Regions at a time on CUDA, in whole groups of 16; halved when memory runs out."""
 
     def __post_init__(self) -> None:
         for name in ("players", "key_frames", "fallback_frames", "heat_map_window", "batch"):
@@ -115,14 +116,20 @@ def create(config: Config, device: str) -> "Mediapipe":
         from avpipe.detectors._mediapipe.torch_runner import TorchRunner
 
         half = config.fidelity == "fast"
-        runner = TorchRunner(_models(config), device, config.batch, half=half)
+        runner = TorchRunner(
+            _models(config), device, config.batch, half=half, heat_map_window=config.heat_map_window
+        )
     else:
-        runner = LiteRTRunner(_models(config), config.threads or _threads())
+        threads = config.threads or _threads()
+        runner = LiteRTRunner(_models(config), threads, config.heat_map_window)
     return Mediapipe(config, runner)
 
 
 class Mediapipe:
     """See `avpipe.detectors.Detector`."""
+
+    planar: bool
+    """Whether frames had better come in 4:2:0 (`media.decode_planes`): same results, less work."""
 
     def __init__(self, config: Config, runner: Runner) -> None:
         self.config = config
@@ -134,13 +141,14 @@ class Mediapipe:
             if config.faces or field == "skeleton"
         }
         self._runner = runner
+        self.planar = not isinstance(runner, LiteRTRunner)
 
-    def detect(self, frames: Iterable[Frame]) -> Detected:
+    def detect(self, frames: Iterable[Frame | I420]) -> Detected:
         """See `avpipe.detectors.Detector.detect`.
 
         Notes `hand_origin` (T, 2) uint8, left and right: 0 none, 1 direct, 2 propagated from a
         neighbouring frame, 3 fallback, 4 from a palm of the whole picture; and `hand_origin_2`
-        and so on for further players.
+        and so on for further players. Frames may also be in 4:2:0, see `planar`.
         """
         config, recipe = self.config, _recipe(self.config)
         faces = OfficialFaces() if config.recipe == "per-frame" else Faces(config.key_frames)
@@ -181,9 +189,7 @@ def people_identity(weights: Path = WEIGHTS) -> dict[str, Any]:
 
 
 def _recipe(config: Config) -> Follow | PerFrame:
-    rules = Rules(
-        config.key_frames, config.fallback_frames, config.wrist_gate, config.heat_map_window
-    )
+    rules = Rules(config.key_frames, config.fallback_frames, config.wrist_gate)
     if config.recipe == "per-frame":
         return PerFrame(rules)
     players = config.players if config.recipe == "ensemble" else 1

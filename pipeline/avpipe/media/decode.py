@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from avpipe.errors import FailureClass, RecordingFailed
+from avpipe.media.colour import I420, MATRICES, Matrix
 from avpipe.media.source import open_container
 from avpipe.types import Float32
 
@@ -28,6 +29,43 @@ def decode_frames(path: Path, threads: int = 1) -> Iterator[Frame]:
         RecordingFailed: `unreadable`; the file cannot be decoded, holds fewer frames than its
             header says, or pictures of several sizes.
     """
+    for picture in _decoded(path, threads):
+        yield _rgb(picture)
+
+
+def decode_planes(path: Path, threads: int = 1) -> Iterator[Frame | I420]:
+    """As `decode_frames`, but frames whose RGB `I420.rgb` makes to the bit are left in 4:2:0."""
+    matrices: dict[tuple[Any, ...], Matrix | None] = {}
+    for picture in _decoded(path, threads):
+        layout = (picture.format.name, picture.colorspace, picture.color_range)
+        if layout not in matrices:
+            matrices[layout] = _matrix(picture)
+        matrix = matrices[layout]
+        yield _rgb(picture) if matrix is None else I420(picture.to_ndarray(), matrix)
+
+
+def _rgb(picture: Any) -> Frame:
+    return np.asarray(picture.to_ndarray(format="rgb24"))
+
+
+def _matrix(picture: Any) -> Matrix | None:
+    """With which the conversion outside libswscale gives the same RGB, if there is one: tried on
+    a picture of noise, since a real one may lack the colours that would tell."""
+    from av import VideoFrame
+
+    if picture.format.name != "yuv420p" or picture.width % 2 or picture.height % 2:
+        return None
+    rows = picture.height // 2 * 3
+    noise = np.random.default_rng(0).integers(0, 256, (rows, picture.width), np.uint8)
+    trial = VideoFrame.from_ndarray(noise, format="yuv420p")
+    trial.colorspace, trial.color_range = picture.colorspace, picture.color_range
+    expected = _rgb(trial)
+    same = (m for m in MATRICES if np.array_equal(I420(noise, m).rgb(), expected))
+    return next(same, None)
+
+
+def _decoded(path: Path, threads: int) -> Iterator[Any]:
+    """The pictures of a video, all of one size."""
     import av
 
     shown, size = 0, None
@@ -39,7 +77,7 @@ def decode_frames(path: Path, threads: int = 1) -> Iterator[Frame]:
                 size = size or (frame.width, frame.height)
                 if size != (frame.width, frame.height):
                     raise _unreadable(path, f"its pictures change size at frame {shown}")
-                yield frame.to_ndarray(format="rgb24")
+                yield frame
                 shown += 1
             expected = stream.frames
     except (av.error.FFmpegError, IndexError) as error:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -21,13 +21,16 @@ from avpipe.config import configure, runtime_only
 from avpipe.errors import FailureClass, RecordingFailed
 from avpipe.keypoints import files, hand_visibility
 from avpipe.keypoints.segments import hands_detected
-from avpipe.media import decode_frames
+from avpipe.media import decode_frames, decode_planes
 from avpipe.stages import Facts, Job, Pool
 from avpipe.types import Keypoints, Recording
 
 NEEDS = ("video",)
 POOL: Pool = "gpu"
 VERSION = 1
+
+_DECODERS = 4
+"""Threads that decode for a GPU, which is faster than one of them."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,10 @@ def _found(job: Job, device: str, frames: int) -> Mapping[str, Keypoints]:
         imported: Mapping[str, Keypoints] = load(_config(config), job.recording, frames)
         return imported
     detector = detectors.create(config.detector, device, **config.options, **config.runtime)
-    return detector.detect(decode_frames(job.inputs["video"] / "video.mp4"))
+    video = job.inputs["video"] / "video.mp4"
+    if getattr(detector, "planar", False):
+        return detector.detect(cast(Any, decode_planes(video, _DECODERS)))
+    return detector.detect(decode_frames(video))
 
 
 def coverage(skeleton: Keypoints) -> dict[str, float]:

@@ -1,10 +1,12 @@
 """MediaPipe's landmark models outside MediaPipe: the parts of the detector `mediapipe`.
 
     models        the model files, their digests and what picture each takes
+    flatbuffer    the format of the model files
     tflite        a model file as a graph of operations with plain weights; pruning
     torch_graph   runs such a graph as a PyTorch module
     litert        runs a model file on the CPU
     crop          cuts regions out of a picture as MediaPipe does, bit for bit
+    torch_crop, triton_crop   the same bits on a device: plain operations, one kernel
     regions       the geometry between the models: detections and landmarks to regions
     decode        what comes out of the models: boxes, landmarks, heat maps
     runner, torch_runner   pictures on a device, and models run on regions of them

@@ -1,5 +1,6 @@
 """A block of consecutive frames and what has been found in it: what recipes work on."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -13,6 +14,7 @@ from avpipe.detectors import Frame
 from avpipe.detectors._mediapipe.chain import Body, Hand
 from avpipe.detectors._mediapipe.runner import Pictures, Runner
 from avpipe.detectors._sides import Side
+from avpipe.media.colour import I420
 
 _BLOCK_BYTES, _LONGEST, _SHORTEST = 128 * 2**20, 128, 2
 """A block holds at most so many bytes and frames, but the shortest of any size. Up to three are in
@@ -49,7 +51,6 @@ class Rules:
     key_frames: int
     fallback_frames: int
     wrist_gate: float
-    heat_map_window: int
 
 
 class Found(NamedTuple):
@@ -85,11 +86,11 @@ class Block:
         return [t for t in range(len(self)) if (self.start + t) % step == 0]
 
 
-def read(frames: Iterable[Frame], runner: Runner) -> Iterator[Block]:
+def read(frames: Iterable[Frame | I420], runner: Runner) -> Iterator[Block]:
     """The frames in blocks. What recipes find does not depend on their lengths."""
     frames, start = iter(frames), 0
     for first in frames:
-        length = min(max(_BLOCK_BYTES // first.nbytes, _SHORTEST), _LONGEST)
+        length = min(max(_BLOCK_BYTES // math.prod(first.shape), _SHORTEST), _LONGEST)
         block = Block(start, runner.load(list(islice(chain([first], frames), length))))
         start += len(block)
         yield block

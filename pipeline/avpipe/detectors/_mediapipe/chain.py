@@ -80,17 +80,13 @@ def whole(pictures: Pictures, frames: Iterable[int]) -> list[tuple[int, Region]]
     return [(frame, region) for frame in frames]
 
 
-def bodies(
-    pictures: Pictures,
-    where: Sequence[tuple[int, Region]],
-    window: int = decode.HEAT_MAP_WINDOW,
-) -> list[Body | None]:
+def bodies(pictures: Pictures, where: Sequence[tuple[int, Region]]) -> list[Body | None]:
     """The person in each (frame, region), if there is one."""
     if not where:
         return []
     around = np.stack([region for _, region in where])
-    raw, presence, heat = pictures.run("pose", [frame for frame, _ in where], around)
-    xy, visibility = decode.body_landmarks(raw, heat, window)
+    raw, presence, windows = pictures.run("pose", [frame for frame, _ in where], around)
+    xy, visibility = decode.body_landmarks(raw, windows)
     return [
         Body(points, seen, float(sure)) if sure > PRESENT else None
         for points, seen, sure in zip(

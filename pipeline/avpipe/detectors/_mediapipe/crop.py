@@ -20,9 +20,9 @@ Crop = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in whole px, half-open; it may lie partly outside the picture."""
 
-_ROUND = 1.5 * 2.0**52
+ROUND = 1.5 * 2.0**52
 """Adding this to a float64 leaves the nearest integer (ties to even) in its low 32 bits."""
-_REACH = 32_000
+REACH = 32_000
 """OpenCV takes positions as 16 bit numbers; beyond this the picture has long ended."""
 
 
@@ -51,8 +51,8 @@ def crop(frame: Frame, region: npt.NDArray[np.float64], size: int, replicate: bo
 
     across, down = axes(region[None], size)
     x, y = (_nearest(np.add.outer(down[0, :, axis], across[0, :, axis])) for axis in (0, 1))
-    if np.abs(region[:2]).max() + region[2:4].sum() > _REACH:
-        x, y = (np.clip(v, -32 * _REACH, 32 * _REACH) for v in (x, y))
+    if np.abs(region[:2]).max() + region[2:4].sum() > REACH:
+        x, y = (np.clip(v, -32 * REACH, 32 * REACH) for v in (x, y))
     whole = np.empty((size, size, 2), np.int16)
     np.right_shift(x, 5, out=whole[..., 0], casting="unsafe")
     np.right_shift(y, 5, out=whole[..., 1], casting="unsafe")
@@ -63,48 +63,19 @@ def crop(frame: Frame, region: npt.NDArray[np.float64], size: int, replicate: bo
     )
 
 
-def crops_on_device(frames: Any, index: Any, regions: Regions, size: int, replicate: bool) -> Any:
-    """(n, size, size, 3) uint8 of many regions as torch operations; the same bits as `crop`.
-
-    Args:
-        frames: (T, H, W, 3) uint8 tensor.
-        index: (n,) int64 tensor, the frame of each region.
-        regions: (n, 5).
-    """
-    import torch
-
-    t, h, w, _ = frames.shape
-    flat = frames.reshape(t * h * w, 3)
-    across, down = (torch.from_numpy(a).to(frames.device) for a in axes(regions, size))
-    x, y = (
-        (down[:, :, None, axis] + across[:, None, :, axis])
-        .round().clamp(-32 * _REACH, 32 * _REACH).to(torch.int64)
-        for axis in (0, 1)
-    )  # fmt: skip
-    weight_x, weight_y = (x & 31).int(), (y & 31).int()
-
-    def tap(dx: int, dy: int) -> Any:
-        column, row = (x >> 5) + dx, (y >> 5) + dy
-        inside = column.clamp(0, w - 1), row.clamp(0, h - 1)
-        values = flat[(index[:, None, None] * h + inside[1]) * w + inside[0]].int()
-        if replicate:
-            return values
-        return values * ((inside[0] == column) & (inside[1] == row))[..., None]
-
-    a, b = weight_x[..., None], weight_y[..., None]
-    upper = tap(0, 0) * (32 - a) + tap(1, 0) * a
-    lower = tap(0, 1) * (32 - a) + tap(1, 1) * a
-    return ((upper * (32 - b) + lower * b + 512) >> 10).to(torch.uint8)
-
-
 def axes(regions: Regions, size: int) -> tuple[npt.NDArray[np.float64], ...]:
     """Positions in 1/32 px as a sum: (n, size, 2) along a row, (n, size, 2) down the columns."""
+    placed = steps(regions)[:, None]
+    unit = np.arange(size)[:, None] / size - 0.5
+    return placed[..., :2] * unit, placed[..., 2:4] * unit + placed[..., 4:]
+
+
+def steps(regions: Regions) -> npt.NDArray[np.float64]:
+    """(n, 6) in 1/32 px: the vectors along the first row and the first column of the crop, and
+    its centre."""
     cx, cy, width, height, rotation = 32 * regions.T
     cos, sin = np.cos(rotation / 32), np.sin(rotation / 32)
-    unit = np.arange(size)[:, None] / size - 0.5
-    across = np.stack([cos * width, sin * width], -1)[:, None] * unit
-    down = np.stack([-sin * height, cos * height], -1)[:, None] * unit
-    return across, down + np.stack([cx, cy], -1)[:, None]
+    return np.stack([cos * width, sin * width, -sin * height, cos * height, cx, cy], -1)
 
 
 def to_picture(points: npt.NDArray[np.floating[Any]], regions: Regions) -> npt.NDArray[np.float64]:
@@ -118,5 +89,5 @@ def to_picture(points: npt.NDArray[np.floating[Any]], regions: Regions) -> npt.N
 
 def _nearest(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
     """The nearest integers; spoils its argument."""
-    positions += _ROUND
+    positions += ROUND
     return positions.view(np.int32)[:, ::2]

@@ -15,8 +15,8 @@ Float = npt.NDArray[np.floating[Any]]
 
 _OVERLAP = 0.3
 """Boxes that share more than this (intersection over union) show the same thing."""
-HEAT_MAP_WINDOW = 9
-"""Cells a side around a joint that refine it; the Python solutions use 9, the C++ graph 7."""
+_CELLS = 64
+"""Side of a body's heat maps."""
 
 
 class Detections(NamedTuple):
@@ -48,16 +48,33 @@ def detections(name: str, raw: Float, logits: Float, threshold: float) -> Detect
     return _merged(scores[found][sound].astype(np.float64), values[sound])
 
 
-def body_landmarks(raw: Float, heat: Float, window: int = HEAT_MAP_WINDOW) -> tuple[Float, Float]:
+def heat_windows(raw: Float, heat: Float, window: int) -> Float:
+    """(n, 39, window, window) the logits around each point; beyond the map its edge is repeated.
+
+    Args:
+        raw: (n, 195) of bodies, see `body_landmarks`.
+        heat: (n, 64, 64, 39) logits.
+    """
+    n, _, _, joints = heat.shape
+    columns, rows = (np.clip(at, 0, _CELLS - 1) for at in _around(_parts(raw), window))
+    cells: Float = heat[
+        np.arange(n)[:, None, None, None],
+        rows[..., :, None],
+        columns[..., None, :],
+        np.arange(joints)[None, :, None, None],
+    ]
+    return cells
+
+
+def body_landmarks(raw: Float, windows: Float) -> tuple[Float, Float]:
     """(n, 39, 2) refined positions and (n, 39) visibility of bodies.
 
     Args:
         raw: (n, 195) x, y, z, visibility logit, presence logit of 39 points in crop px.
-        heat: (n, 64, 64, 39) logits.
+        windows: of `heat_windows`.
     """
     points = raw.reshape(len(raw), 39, 5)
-    xy = points[..., :2] / np.float32(MODELS["pose"].size)
-    return _refined(xy, heat, window), _sigmoid(points[..., 3])
+    return _refined(_parts(raw), windows), _sigmoid(points[..., 3])
 
 
 def hand_landmarks(raw: Float) -> Float:
@@ -119,27 +136,30 @@ def _overlaps(box: Float, boxes: Float) -> Float:
     return shared
 
 
-def _refined(xy: Float, heat: Float, window: int) -> Float:
+def _parts(raw: Float) -> Float:
+    xy: Float = raw.reshape(len(raw), 39, 5)[..., :2] / np.float32(MODELS["pose"].size)
+    return xy
+
+
+def _around(xy: Float, window: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(n, 39, window) columns and rows of the heat map around the cell of each point."""
+    cell = np.trunc(xy * _CELLS).astype(np.int64)
+    reach = np.arange(window) - window // 2
+    return cell[..., :1] + reach, cell[..., 1:] + reach
+
+
+def _refined(xy: Float, windows: Float) -> Float:
     """Moves each point to the centre of its heat map's mass in the window around it, where the
     map is sure (at least 0.5 somewhere in the window); the centre counts cells, not their middles.
     """
-    n, size, _, joints = heat.shape
-    cell = np.trunc(xy * size).astype(np.int64)
-    inside = ((cell >= 0) & (cell < size)).all(axis=-1)
-    reach = np.arange(window) - window // 2
-    columns, rows = cell[..., :1] + reach, cell[..., 1:] + reach
-    at = (
-        np.arange(n)[:, None, None, None],
-        np.clip(rows, 0, size - 1)[..., :, None],
-        np.clip(columns, 0, size - 1)[..., None, :],
-        np.arange(joints)[None, :, None, None],
-    )
-    weights = _sigmoid(heat[at])
-    weights *= ((rows >= 0) & (rows < size))[..., :, None]
-    weights *= ((columns >= 0) & (columns < size))[..., None, :]
+    columns, rows = _around(xy, windows.shape[-1])
+    middle = windows.shape[-1] // 2
+    there = [(at >= 0) & (at < _CELLS) for at in (columns, rows)]
+    inside = there[0][..., middle] & there[1][..., middle]
+    weights = _sigmoid(windows) * there[1][..., :, None] * there[0][..., None, :]
     total = weights.sum(axis=(2, 3))
     sure = inside & (weights.max(axis=(2, 3)) >= 0.5)
     x = (weights.sum(axis=2) * columns).sum(axis=-1)
     y = (weights.sum(axis=3) * rows).sum(axis=-1)
-    mean = np.stack([x, y], -1) / np.where(sure, total, 1)[..., None] / size
+    mean = np.stack([x, y], -1) / np.where(sure, total, 1)[..., None] / _CELLS
     return np.where(sure[..., None], mean, xy)

@@ -81,7 +81,6 @@ class Follow:
         found = chain.bodies(
             block.pictures,
             [(t, region) for (_, t), region in where.items()],
-            self.rules.heat_map_window,
         )
         block.bodies |= {
             place: body for place, body in zip(where, found, strict=True) if body is not None

@@ -41,7 +41,7 @@ class PerFrame:
             for t, found in enumerate(people)
             if len(found.scores)
         ]
-        bodies = chain.bodies(pictures, around, self.rules.heat_map_window)
+        bodies = chain.bodies(pictures, around)
         block.bodies = {(0, t): body for (t, _), body in zip(around, bodies, strict=True) if body}
         palms = chain.palm_regions(pictures, chain.whole(pictures, every))
         where = [(t, region) for t, found in enumerate(palms) for region in found]

@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from avpipe.detectors import Frame
+from avpipe.detectors._mediapipe import decode
 from avpipe.detectors._mediapipe.crop import Box, Regions, crop
 from avpipe.detectors._mediapipe.litert import LiteRT
 from avpipe.detectors._mediapipe.models import MODELS, WEIGHTS
+from avpipe.media.colour import I420
 
 Float32 = npt.NDArray[np.float32]
 
@@ -30,7 +32,10 @@ class Pictures(Protocol):
     def __len__(self) -> int: ...
 
     def run(self, name: str, index: Sequence[int], regions: Regions) -> tuple[Float32, ...]:
-        """The outputs of model `name` for each region (n, 5) of frame index (n,)."""
+        """The outputs of model `name` for each region (n, 5) of frame index (n,).
+
+        Of the body's heat maps only `decode.heat_windows` is given.
+        """
         ...
 
     def cut(self, index: int, box: Box) -> "Pictures":
@@ -41,7 +46,7 @@ class Pictures(Protocol):
 class Runner(Protocol):
     """Loaded models on a device."""
 
-    def load(self, frames: Sequence[Frame]) -> Pictures:
+    def load(self, frames: Sequence[Frame | I420]) -> Pictures:
         """Pictures of one size to take regions from."""
         ...
 
@@ -49,15 +54,18 @@ class Runner(Protocol):
 class LiteRTRunner:
     """Models on the CPU, spread over threads; a thread has interpreters of its own."""
 
-    def __init__(self, names: Sequence[str], threads: int, folder: Path = WEIGHTS) -> None:
+    def __init__(
+        self, names: Sequence[str], threads: int, heat_map_window: int = 9, folder: Path = WEIGHTS
+    ) -> None:
+        self._window = heat_map_window
         self._sets: queue.SimpleQueue[dict[str, LiteRT]] = queue.SimpleQueue()
         for _ in range(threads):
             self._sets.put({name: LiteRT(MODELS[name], folder) for name in names})
         self._threads = ThreadPoolExecutor(threads) if threads > 1 else None
 
-    def load(self, frames: Sequence[Frame]) -> "CpuPictures":
+    def load(self, frames: Sequence[Frame | I420]) -> "CpuPictures":
         """Pictures to take regions from."""
-        return CpuPictures(self, frames)
+        return CpuPictures(self, [f.rgb() if isinstance(f, I420) else f for f in frames])
 
     def map(self, name: str, jobs: Sequence[tuple[Frame, Any]]) -> list[tuple[Float32, ...]]:
         """The outputs of one model for (frame, region) pairs."""
@@ -66,9 +74,13 @@ class LiteRTRunner:
             models = self._sets.get()
             try:
                 model = models[name].model
-                return models[name](crop(*job, model.size, model.replicate))
+                outputs = models[name](crop(*job, model.size, model.replicate))
             finally:
                 self._sets.put(models)
+            if name != "pose":
+                return outputs
+            raw, presence, heat = (output[None] for output in outputs)
+            return raw[0], presence[0], decode.heat_windows(raw, heat, self._window)[0]
 
         if self._threads is None or len(jobs) < 2:
             return [one(job) for job in jobs]

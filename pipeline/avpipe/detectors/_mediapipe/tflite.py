@@ -6,14 +6,37 @@ Stored as half precision, and for some convolutions as sparse rows, weights are 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from avpipe.detectors._mediapipe.flatbuffer import Table
+
 Array = npt.NDArray[Any]
+
+# Field numbers and enumerations of TensorFlow Lite's schema (version 3).
+_MODEL_CODES, _MODEL_GRAPHS, _MODEL_BUFFERS = 1, 2, 4
+_GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS, _GRAPH_OPERATORS = 0, 1, 2, 3
+_TENSOR_SHAPE, _TENSOR_BUFFER, _TENSOR_SPARSITY = 0, 2, 6
+_KINDS = {
+    0: "ADD", 2: "CONCATENATION", 3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 5: "DEPTH_TO_SPACE",
+    6: "DEQUANTIZE", 9: "FULLY_CONNECTED", 14: "LOGISTIC", 17: "MAX_POOL_2D", 19: "RELU",
+    22: "RESHAPE", 23: "RESIZE_BILINEAR", 34: "PAD", 40: "MEAN", 45: "STRIDED_SLICE", 54: "PRELU",
+    124: "DENSIFY",
+}  # fmt: skip
+_STRIDES = {"padding": (0, "b"), "strideW": (1, "i"), "strideH": (2, "i")}
+_OPTIONS = {
+    "ADD": {"fusedActivationFunction": (0, "b")},
+    "CONCATENATION": {"axis": (0, "i")},
+    "CONV_2D": {**_STRIDES, "fusedActivationFunction": (3, "b")},
+    "DEPTHWISE_CONV_2D": {**_STRIDES, "fusedActivationFunction": (4, "b")},
+    "DEPTH_TO_SPACE": {"blockSize": (0, "i")},
+    "FULLY_CONNECTED": {"fusedActivationFunction": (0, "b")},
+    "MAX_POOL_2D": {**_STRIDES, "filterWidth": (3, "i"), "filterHeight": (4, "i")},
+}
+"""Field and form of the options that are used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +67,40 @@ class Graph:
 
 def read(path: Path) -> Graph:
     """The graph of a model file."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
-    (graph,) = model.subgraphs
-    constants = {
-        index: _array(tensor, model.buffers[tensor.buffer].data)
-        for index, tensor in enumerate(graph.tensors)
-        if model.buffers[tensor.buffer].data is not None
-    }
+    model = Table.root(path.read_bytes())
+    (graph,) = model.tables(_MODEL_GRAPHS)
+    buffers, tensors = model.tables(_MODEL_BUFFERS), graph.tables(_GRAPH_TENSORS)
+    constants = {}
+    for index, tensor in enumerate(tensors):
+        data = buffers[tensor.number(_TENSOR_BUFFER, "I")].array(0, np.uint8)
+        if len(data):
+            constants[index] = _array(tensor, data)
+    # A number beyond 127 does not fit the older of the two fields.
+    codes = [max(code.number(0, "b"), code.number(3, "i")) for code in model.tables(_MODEL_CODES)]
     ops = []
-    for operator in graph.operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        kind = _kinds()[max(code.builtinCode, code.deprecatedBuiltinCode)]
-        inputs, outputs = tuple(map(int, operator.inputs)), tuple(map(int, operator.outputs))
+    for operator in graph.tables(_GRAPH_OPERATORS):
+        kind = _KINDS[codes[operator.number(0, "I")]]
+        inputs, outputs = (tuple(operator.array(field, np.int32).tolist()) for field in (1, 2))
         if kind in ("DEQUANTIZE", "DENSIFY"):
             # Sparse tensors were expanded with the buffers: both only pass a constant on.
             constants[outputs[0]] = constants.pop(inputs[0])
         else:
-            options = vars(operator.builtinOptions) if operator.builtinOptions else {}
-            ops.append(Op(kind, inputs, outputs, options))
+            ops.append(Op(kind, inputs, outputs, _options(kind, operator.table(4))))
     return Graph(
         ops=tuple(ops),
         constants={i: a.astype(np.float32) if a.dtype == np.float16 else a
                    for i, a in constants.items()},
-        input=int(graph.inputs[0]),
-        outputs=tuple(map(int, graph.outputs)),
-        shapes={i: tuple(map(int, t.shape)) for i, t in enumerate(graph.tensors)},
+        input=int(graph.array(_GRAPH_INPUTS, np.int32)[0]),
+        outputs=tuple(graph.array(_GRAPH_OUTPUTS, np.int32).tolist()),
+        shapes={i: _shape(tensor) for i, tensor in enumerate(tensors)},
     )  # fmt: skip
+
+
+def _options(kind: str, table: Table | None) -> dict[str, int]:
+    wanted = _OPTIONS.get(kind, {})
+    if table is None:
+        return dict.fromkeys(wanted, 0)
+    return {name: table.number(field, form) for name, (field, form) in wanted.items()}
 
 
 def prune(path: Path, outputs: tuple[int, ...]) -> bytes:
@@ -97,30 +126,40 @@ def prune(path: Path, outputs: tuple[int, ...]) -> bytes:
     return bytes(builder.Output())
 
 
-def _array(tensor: Any, data: Any) -> Array:
-    dtype = {0: np.float32, 1: np.float16, 2: np.int32}[tensor.type]
-    values = np.frombuffer(data, dtype)
-    shape = tuple(map(int, tensor.shape))
-    if tensor.sparsity is None:
-        return values.reshape(shape)
-    return _dense(tensor.sparsity, values, shape)
+def _shape(tensor: Table) -> tuple[int, ...]:
+    return tuple(tensor.array(_TENSOR_SHAPE, np.int32).tolist())
 
 
-def _dense(sparsity: Any, values: Array, shape: tuple[int, ...]) -> Array:
-    """Expands rows that are compressed along the last dimension, the only layout in use."""
-    *outer, last = sparsity.dimMetadata
-    if list(sparsity.traversalOrder) != list(range(len(shape))) or any(d.format for d in outer):
+def _array(tensor: Table, data: Array) -> Array:
+    values = data.view({0: np.float32, 1: np.float16, 2: np.int32}[tensor.number(1, "b")])
+    sparsity = tensor.table(_TENSOR_SPARSITY)
+    if sparsity is None:
+        return values.reshape(_shape(tensor))
+    order, dimensions = sparsity.array(0, np.int32), sparsity.tables(2)
+    *outer, last = dimensions
+    if order.tolist() != list(range(len(order))) or any(d.number(0, "b") for d in outer):
         raise ValueError("only rows compressed along the last dimension are known")
-    starts = np.asarray(last.arraySegments.values)
-    columns = np.asarray(last.arrayIndices.values)
+    starts, columns = (_indices(last, field) for field in (2, 4))
+    return expanded(starts, columns, values, _shape(tensor))
+
+
+def _indices(dimension: Table, field: int) -> Array:
+    """A union of vectors: its kind in one field, the vector in the next."""
+    dtype = {1: np.int32, 2: np.uint16, 3: np.uint8}[dimension.number(field, "B")]
+    vector = dimension.table(field + 1)
+    return np.empty(0, dtype) if vector is None else vector.array(0, dtype)
+
+
+def expanded(starts: Array, columns: Array, values: Array, shape: tuple[int, ...]) -> Array:
+    """A dense array from rows that are compressed along the last dimension.
+
+    Args:
+        starts: (rows + 1,) where each row's values begin.
+        columns: (n,) the column of each value.
+        values: (n,), possibly with padding after them.
+        shape: of the array.
+    """
     rows = np.repeat(np.arange(len(starts) - 1), np.diff(starts.astype(np.int64)))
     dense = np.zeros((len(starts) - 1, shape[-1]), values.dtype)
     dense[rows, columns] = values[: len(columns)]
     return dense.reshape(shape)
-
-
-@cache
-def _kinds() -> dict[int, str]:
-    from ai_edge_litert.schema_py_generated import BuiltinOperator
-
-    return {v: k for k, v in vars(BuiltinOperator).items() if isinstance(v, int)}

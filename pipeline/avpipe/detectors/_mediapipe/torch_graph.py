@@ -21,20 +21,31 @@ _SAME, _RELU, _RELU6 = 0, 1, 3
 class TorchGraph(nn.Module):
     """A model: (B, H, W, 3) float32 in, the wanted outputs (B, ...) out, NHWC like the file."""
 
-    def __init__(self, graph: Graph, outputs: tuple[int, ...]) -> None:
-        """`outputs`: positions in the file's outputs; what they do not need is not run."""
+    def __init__(
+        self,
+        graph: Graph,
+        outputs: tuple[int, ...],
+        layout: torch.memory_format = torch.contiguous_format,
+    ) -> None:
+        """`outputs`: positions in the file's outputs; what they do not need is not run.
+
+        `layout` is that of the tensors in memory and changes no shape.
+        """
         super().__init__()
+        self.layout = layout
         self.input = graph.input
         self.outputs = tuple(graph.outputs[position] for position in outputs)
         self.ops = _needed(graph, self.outputs)
         self.constants = graph.constants
         for op in self.ops:
             for tensor, array in _weights(op, graph).items():
-                self.register_buffer(f"w{tensor}", torch.from_numpy(array.copy(order="C")))
+                weight = torch.from_numpy(array.copy(order="C"))
+                weight = weight.contiguous(memory_format=layout) if weight.ndim == 4 else weight
+                self.register_buffer(f"w{tensor}", weight)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
         """Runs all operations in order, dropping each tensor after its last use."""
-        values = {self.input: pictures.permute(0, 3, 1, 2)}
+        values = {self.input: pictures.permute(0, 3, 1, 2).contiguous(memory_format=self.layout)}
         last = {tensor: i for i, op in enumerate(self.ops) for tensor in op.inputs}
         for i, op in enumerate(self.ops):
             values[op.outputs[0]] = _OPS[op.kind](self, op, values[op.inputs[0]], values)
