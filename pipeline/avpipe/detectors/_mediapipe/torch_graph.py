@@ -37,6 +37,7 @@ class TorchGraph(nn.Module):
         self.outputs = tuple(graph.outputs[position] for position in outputs)
         self.ops = _needed(graph, self.outputs)
         self.constants = graph.constants
+        self.shapes = graph.shapes
         for op in self.ops:
             for tensor, array in _weights(op, graph).items():
                 weight = torch.from_numpy(array.copy(order="C"))
@@ -151,10 +152,8 @@ def _resize(module: TorchGraph, op: Op, x: Tensor, values: dict[int, Tensor]) ->
 
 
 def _reshape(module: TorchGraph, op: Op, x: Tensor, values: dict[int, Tensor]) -> Tensor:
-    # The batch of 1 is written into the target, a constant or (in the model of near faces) an
-    # option; memory order is NHWC.
-    target = module.constants[op.inputs[1]] if len(op.inputs) > 1 else op.options["newShape"]
-    flat = _as_stored(x).reshape(x.shape[0], *target.tolist()[1:])
+    # The shape in the file has a batch of 1; memory order is NHWC.
+    flat = _as_stored(x).reshape(x.shape[0], *module.shapes[op.outputs[0]][1:])
     return flat.permute(0, 3, 1, 2) if flat.ndim == 4 else flat
 
 
