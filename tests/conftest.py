@@ -3,6 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("avpipe", deadline=None)  # a busy machine fails no test
+settings.load_profile("avpipe")
 
 
 @pytest.fixture
