@@ -128,20 +128,26 @@ def test_a_worker_killed_from_outside_costs_one_attempt(tiny: Make, tmp_path: Pa
 
 
 def test_a_program_that_hangs_or_crashes_is_the_recordings_fault(
-    tiny: Make, tmp_path: Path, clips: Path, monkeypatch: pytest.MonkeyPatch
+    crowd: Path, tmp_path: Path, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An ffmpeg that hangs for one recording and dies for another, as a broken decoder makes it."""
-    real, folder = ffmpeg.executable(), tmp_path / "bin"
+    """An ffmpeg that hangs for one recording and dies for another, as a broken decoder makes it,
+    among twenty good ones."""
+    from avpipe.manifest import read_manifest
+
+    real, folder, source = ffmpeg.executable(), tmp_path / "bin", tmp_path / "source"
     folder.mkdir()
+    shutil.copytree(crowd, source)
+    (source / "good-09b.mp4").rename(source / "hangs.mp4")
+    shutil.copyfile(clips / "trumpet.mp4", source / "dies.mp4")
     script = folder / "ffmpeg"
-    sizes = {n: (clips / f"{n}.mp4").stat().st_size for n in ("trumpet", "violin")}
+    sizes = {n: (source / f"{n}.mp4").stat().st_size for n in ("hangs", "dies")}
     script.write_text(
         f"""#!/bin/sh
 for argument in "$@"; do
   case "$argument" in file:*/media.mp4)
     size=$(stat -c %s "${{argument#file:}}")
-    [ "$size" = {sizes["trumpet"]} ] && exec sleep 600
-    [ "$size" = {sizes["violin"]} ] && kill -SEGV $$
+    [ "$size" = {sizes["hangs"]} ] && exec sleep 600
+    [ "$size" = {sizes["dies"]} ] && kill -SEGV $$
   esac
 done
 exec {real} "$@"
@@ -149,21 +155,24 @@ exec {real} "$@"
     )
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    video = {"timeout_seconds": 1.0, "crf": 31}
+    video = {"timeout_seconds": 4.0, "crf": 31}
+    ids = sorted(path.stem for path in source.glob("*.mp4"))
+    manifest = write_manifest(tmp_path / "manifest", source, ids)
     ffmpeg.executable.cache_clear()
     ffmpeg.identity.cache_clear()
     try:
-        request = tiny(settings=settings(video=video, audio={"timeout_seconds": 1.0}))
+        chosen = settings(video=video, audio={"timeout_seconds": 4.0})
+        request = Request(read_manifest(manifest), tmp_path / "out", chosen)
         report = build(request, profile(), Silent())
         again = build(request, profile(), Silent())
     finally:
         ffmpeg.executable.cache_clear()
         ffmpeg.identity.cache_clear()
     assert {(f.recording, f.failure) for f in report.failures} == {
-        ("trumpet", "timeout"),
-        ("violin", "crashed"),
+        ("hangs", "timeout"),
+        ("dies", "crashed"),
     }
-    assert report.segments == 1
+    assert report.segments == 20
     assert all("quarantined" in f.message for f in again.failures if f.failure == "timeout")
     assert all(f.permanent for f in again.failures)
     assert not [
