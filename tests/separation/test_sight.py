@@ -134,7 +134,7 @@ def test_sound_of_pixels_trains_resumes_is_evaluated_and_used(
 
 def test_players_are_cut_from_left_to_right(resources: Path) -> None:
     video = resources / "urmp_09_vn_crop.mp4"
-    with footage.opened(video, 2) as film:  # there is one player: two strips
+    with pytest.warns(UserWarning, match="into 2 strips"), footage.opened(video, 2) as film:
         two = watch(film, Look(PICTURES))
     frames = two.context(Look(PICTURES, pictures=3, seconds_apart=0.5), 1.0, 3.0).frames
     assert frames is not None

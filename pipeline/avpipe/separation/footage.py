@@ -5,6 +5,7 @@ does not find as many is cut into strips of one width.
 """
 
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,6 +102,11 @@ def _places(video: Path, grid: dict[str, int], players: int, device: str) -> tup
     bodies = [_extent(keypoints) for keypoints in found.values()]
     seen = [body for body in bodies if body is not None]
     if len(seen) < players:
+        warnings.warn(
+            f"{len(seen)} of {players} players are found in the picture: it is cut into {players}"
+            " strips of one width, which may show a player in part or another one",
+            stacklevel=2,
+        )
         return strips(players, size)
     return around(seen, size)
 

@@ -4,6 +4,7 @@ All of them give the same bits: positions are rounded to 1/32 px from the same s
 precision, and what follows is whole numbers.
 """
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -60,9 +61,13 @@ def sampler(device: torch.device) -> Sampler:
     try:
         from avpipe.detectors._mediapipe.triton_crop import fused
 
-        return fused if agrees(fused, device) else plainly
-    except Exception:  # noqa: BLE001 - no Triton, no compiler for it: there is the plain way
-        return plainly
+        if agrees(fused, device):
+            return fused
+        reason = "its bits differ"
+    except Exception as error:  # noqa: BLE001 - no Triton, no compiler for it: there is the plain way
+        reason = f"{type(error).__name__}: {error}"
+    warnings.warn(f"crops are made without Triton, slower: {reason}", stacklevel=2)
+    return plainly
 
 
 def agrees(sample: Sampler, device: torch.device) -> bool:
