@@ -73,7 +73,7 @@ class Config:
     players: int = 2
     """`ensemble`: how many players there are."""
     fidelity: Literal["exact", "fast"] = "exact"
-    """"fast" computes in half precision on CUDA; hands move by 0.1 px, bodies by 1 px."""
+    """"fast" computes in half precision on CUDA: see docs/detection.md for how much that moves."""
     key_frames: int = 5
     """Not `per-frame`: every how many frames people and faces are searched in the whole picture."""
     fallback_frames: int = 5
