@@ -177,7 +177,8 @@ def _configure_dask() -> None:
             # every death of a worker is told at once; what follows is for `avpipe.verdict`
             "distributed.scheduler.allowed-failures": 0,
             "distributed.scheduler.worker-ttl": None,
-            "distributed.scheduler.work-stealing": False,
+            # a bundle that waits behind a long task goes to a worker that has nothing to do
+            "distributed.scheduler.work-stealing": True,
             "distributed.worker.memory.target": False,
             "distributed.worker.memory.spill": False,
             "distributed.worker.memory.pause": False,

@@ -3,7 +3,8 @@
 Tasks of later stages go first, so that recordings finish; those that failed in an earlier build go
 last. A worker gets one task at a time; while tasks are short and many, a bundle of them, and one
 more bundle that waits there: so the way to the worker and back is paid once for all of them, and no
-worker is idle meanwhile. An artifact is made once, even if two recordings with the same bytes ask
+worker is idle meanwhile. (A bundle that waits too long is stolen by a worker that is done, which is
+Dask's doing.) An artifact is made once, even if two recordings with the same bytes ask
 for it.
 """
 

@@ -127,6 +127,51 @@ def test_a_worker_killed_from_outside_costs_one_attempt(tiny: Make, tmp_path: Pa
     assert [a["message"] for a in tries] == ["its worker died", None]
 
 
+def test_nothing_waits_behind_a_recording_that_takes_long(
+    clips: Path, tmp_path: Path, importable_plugins: None
+) -> None:
+    """One of two workers is held until the other one has finished all other recordings: also what
+    had been sent to the first."""
+    from avpipe.manifest import read_manifest
+
+    source = tmp_path / "source"
+    source.mkdir()
+    shutil.copy(clips / "second-violin.mp4", source / "05-long.mp4")
+    for i in range(10):  # recordings that differ
+        command = [ffmpeg.executable(), "-v", "error", "-i", clips / "violin.mp4", "-preset"]
+        command += ["ultrafast", "-vf", f"eq=brightness={i / 20}", source / f"{i:02}.mp4"]
+        subprocess.run(command, check=True)
+    ids = sorted(p.stem for p in source.iterdir())
+    flag, out = tmp_path / "flag", tmp_path / "out"
+    pausing = toy.options(guilty_width=48, guilt=f"pause:{flag}")
+    manifest = read_manifest(write_manifest(tmp_path / "manifest", source, ids))
+    alone = threading.Event()
+
+    def let_go() -> None:
+        deadline = time.monotonic() + 50
+        while not (flag.exists() and flag.read_text()) or _published(out, "segment") < 10:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        else:
+            alone.set()
+        os.kill(int(flag.read_text()), signal.SIGKILL)
+
+    killer = threading.Thread(target=let_go)
+    killer.start()
+    report = build(
+        Request(manifest, out, settings(detect=pausing)), profile(), Silent(), cpu_workers=2
+    )
+    killer.join()
+    assert alone.is_set()
+    assert (report.failures, report.segments) == ([], 11)
+
+
+def _published(out: Path, stage: str) -> int:
+    """Artifacts of a stage."""
+    return len(list((out / "work" / stage).glob("*/*")))
+
+
 def test_a_program_that_hangs_or_crashes_is_the_recordings_fault(
     crowd: Path, tmp_path: Path, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class Build:
         self._manifest = write_manifest(folder / "manifest", clips, ids)
         self._profile = folder / "profile.toml"
         self._profile.write_text("[pools]\nnet = 1\ncpu = 2\ngpu = 0\n")
+        self._started: list[subprocess.Popen[str]] = []
 
     def command(self, guilt: str = "") -> list[str]:
         sets = ["video.preset=ultrafast", "video.crf=30", "download.min_free_bytes=0"]
@@ -38,13 +40,21 @@ class Build:
         return command + [word for value in sets for word in ("--set", value)]
 
     def start(self, guilt: str = "") -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self.command(guilt),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Whatever a test that failed left running."""
+        for process in self._started:
+            process.kill()
+            process.communicate()
 
     def wait_for(self, stage: str, artifacts: int) -> None:
         """Until so many artifacts of a stage are published."""
@@ -65,8 +75,10 @@ class Build:
 
 
 @pytest.fixture
-def build(tmp_path: Path, clips: Path) -> Build:
-    return Build(tmp_path, clips)
+def build(tmp_path: Path, clips: Path) -> Iterator[Build]:
+    build = Build(tmp_path, clips)
+    yield build
+    build.end()
 
 
 @pytest.fixture(scope="session")

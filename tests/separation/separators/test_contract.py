@@ -140,6 +140,7 @@ def test_pretrained_weights_that_cannot_be_had_are_one_line(monkeypatch, tmp_pat
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    monkeypatch.setattr("urllib.request._opener", None)  # it would keep these proxies
     with pytest.raises(ToolMissing, match="weights IMAGENET1K_V1 of resnet18") as caught:
         separation.create("sop", pretrained="imagenet")
     assert "\n" not in str(caught.value)
