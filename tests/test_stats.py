@@ -64,6 +64,16 @@ def test_tables_show_the_published_figure_behind_ours(manifest):
     assert rows[2] == ["Greek", 1, "0", "0", "0.00", "-", "-"]
 
 
+def test_notes_are_counted_where_there_are_some(manifest):
+    built = BUILT | {"b": Built(250, ((0, 250),), notes=1200)}
+    built["a_1"] = Built(1000, (), no_notes="x holds no Notes_*")
+    found = statistics(manifest, built)
+    assert (found.total.ours.notes, found.no_notes) == (1200, {"a_1": "x holds no Notes_*"})
+    _, columns, rows = found.tables()[0]
+    assert columns[-1] == "notes"
+    assert [row[-1] for row in rows] == ["-", "1,200", "-", "1,200"]
+
+
 def test_statistics_are_a_json_document(manifest):
     document = json.loads(json.dumps(statistics(manifest, BUILT).as_json()))
     assert document["total"]["ours"]["recordings"] == 3
@@ -114,12 +124,12 @@ def test_what_was_built_is_read_from_the_ledger_and_the_video_artifacts(tmp_path
     store.publish(folder, "video", "k" * 64, {}, {})
     with Ledger(tmp_path / FILE, write=True) as ledger:
         summary = {"frames": 100, "segments": [[5, 90]], "keys": {"video": "k" * 64}}
-        ledger.completed("a", summary)
+        ledger.completed("a", summary | {"media": {"notes": {"notes": 7}}})
         ledger.completed("gone", {**summary, "keys": {"video": "g" * 64}})
         ledger.failed(Failure("b", "download", "x", None, "removed", "404", True, 1))
     built, failures = read_built(tmp_path)
     assert built == {
-        "a": Built(100, ((5, 90),), (560, 480)),
+        "a": Built(100, ((5, 90),), (560, 480), notes=7),
         "gone": Built(100, ((5, 90),), None),
     }
     assert failures == {"b": "removed"}

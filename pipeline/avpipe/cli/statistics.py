@@ -44,6 +44,8 @@ def stats(dataset: Dataset, out: place.Out = None, json: output.Json = False) ->
         output.text("not built: " + ", ".join(f"{n:,} {why}" for why, n in found.missing.items()))
     for recording, why in found.no_players.items():
         output.text(f"{recording} has no views of its players: {why}")
+    for recording, why in found.no_notes.items():
+        output.text(f"{recording} has no notes: {why}")
     return 0
 
 
