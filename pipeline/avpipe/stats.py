@@ -4,7 +4,6 @@
 latter from a dataset's folder.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,8 +12,8 @@ from statistics import mean, median_low
 from typing import Any
 
 from avpipe.ledger import FILE, Ledger
+from avpipe.lists import removed
 from avpipe.manifest import Manifest, video_id
-from avpipe.store import Store
 from avpipe.types import Recording
 
 
@@ -27,7 +26,7 @@ class Built:
     segments: tuple[tuple[int, int], ...] = ()
     """Half-open frames."""
     size: tuple[int, int] | None = None
-    """Width and height of its video in pixels; None if it has none, or it is not kept."""
+    """Width and height of its video in pixels; None if it has none."""
     no_players: str | None = None
     """Why an ensemble has no views of its players; None if it has, or none were asked for."""
     notes: int | None = None
@@ -166,34 +165,34 @@ def _figures(members: Sequence[Recording], built: Mapping[str, Built], fps: floa
     )
 
 
-def read_built(out: Path) -> tuple[dict[str, Built], dict[str, str]]:
-    """What a build has made in a folder, and the class of every failure, by recording id.
+def read_built(out: Path, manifest: Manifest) -> tuple[dict[str, Built], dict[str, str]]:
+    """What a build has made in a folder, and why it has not made others, by recording id: the class
+    of the failure, or that they were removed on request.
 
     Raises:
         DatasetError: the folder's ledger cannot be read.
     """
-    store = Store(out / "work")
+    kept = {r.id for r in removed.read(out).without(manifest).recordings}
+    gone = {r.id: "removed on request" for r in manifest.recordings if r.id not in kept}
     with Ledger(out / FILE) as ledger:
         built = {
             name: Built(
                 frames=summary["frames"],
                 segments=tuple((start, stop) for start, stop in summary["segments"]),
-                size=_size(store, summary["keys"].get("video")),
+                size=_size(ledger, summary["keys"].get("video")),
                 no_players=_reason(ledger, "players", summary["keys"]),
                 notes=summary.get("media", {}).get("notes", {}).get("notes"),
                 no_notes=_reason(ledger, "notes", summary["keys"]),
             )
             for name, summary in ledger.complete().items()
         }
-        return built, {f.recording: f.failure for f in ledger.failures()}
+        return built, {f.recording: f.failure for f in ledger.failures()} | gone
 
 
-def _size(store: Store, key: str | None) -> tuple[int, int] | None:
-    path = store.path("video", key) / "video.json" if key else None
-    if path is None or not path.is_file():
-        return None
-    video = json.loads(path.read_text())
-    return (video["width"], video["height"]) if video["present"] else None
+def _size(ledger: Ledger, key: str | None) -> tuple[int, int] | None:
+    """From what the run said, which outlasts a video that is not kept."""
+    video = ledger.facts("video", key) if key else {}
+    return (video["width"], video["height"]) if video.get("present") else None
 
 
 def _reason(ledger: Ledger, stage: str, keys: Mapping[str, str]) -> str | None:

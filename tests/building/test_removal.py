@@ -161,6 +161,9 @@ def test_the_command_line_removes_and_proves_it(done: Make, tmp_path, capsys):
     capsys.readouterr()
     assert cli.run(["verify", out, "--absent", "violin", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ok"]
+    assert cli.run(["remove", "violim", "--out", out]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "violim: nothing of it is there; it is blocked (whoever meant another id" in said
     assert cli.run(["remove", "--out", out]) == 2
     assert cli.run(["remove", "--channel", "nobody", "--out", out]) == 2
 

@@ -100,7 +100,7 @@ def compact(dataset: Dataset, out: place.Out = None, json: output.Json = False) 
     """
     from avpipe.build import compact as run
 
-    request = make_request(dataset, out)
+    request = make_request(dataset, out, skip_bad_rows=True)
     report = run(request)
     if json:
         output.document(report.as_json())
