@@ -56,6 +56,8 @@ def test_help_loads_nothing_heavy() -> None:
         (["build", "demo", "--ids", "nobody"], "nobody"),
         (["build", "demo", "--ids", ","], "--ids"),
         (["build", "demo", "--fields", ""], "--fields"),
+        (["build", "demo", "--require-licence", " "], "--require-licence is empty"),
+        (["verify", "data/nowhere"], "in data/nowhere: run"),
         (["plan", "demo", "--limit", "0"], "--limit"),
         (["build", "demo", "--fields", "smell"], "skeleton"),
         (["build", "demo", "--detector", "eyes"], "mediapipe-solutions"),
@@ -93,9 +95,11 @@ def test_plan_prints_one_json_document_and_changes_nothing(tmp_path: Path) -> No
 
 def test_datasets_lists_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["datasets", "--json"]) == 0
-    sizes = {d["name"]: d["recordings"] for d in json.loads(capsys.readouterr().out)}
-    assert sizes["solos"] == 754
-    assert sizes["demo"] == 9
+    found = {d["name"]: d for d in json.loads(capsys.readouterr().out)}
+    assert found["solos"]["recordings"] == 754
+    assert found["demo"]["recordings"] == 9
+    assert (found["audioset"]["recordings"], found["audioset"]["categories"]) == (None, 10)
+    assert found["musdb18"]["categories"] is None
 
 
 def test_doctor_finds_what_a_build_needs_here(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,11 +16,15 @@ from PIL import Image
 
 import avpipe
 from avpipe import cli, images
+from avpipe.annotations import NOTE
 from avpipe.errors import UsageError
 from avpipe.export import _encode, export, formats, parquet, webdataset
 from avpipe.lists import uses
 from avpipe.shards import pack
 from tiny_dataset import facts, member, members
+
+NOTES = np.array([(0.0, 0.5, 440.0, 0, 0), (0.4, 0.4, 98.0, 2, 1), (1.1, 0.1, 99.0, 2, 1)], NOTE)
+"""Seconds of a recording whose first clip is [0.08, 0.48): the last one is not heard in it."""
 
 
 def with_pictures_and_stems(folder: Path):
@@ -35,7 +39,9 @@ def with_pictures_and_stems(folder: Path):
     )
     stems = np.random.default_rng(1).normal(size=(13230, 2)).astype(np.float32)
     np.save(artifact / "stems.npy", stems)
+    np.save(artifact / "notes.npy", NOTES)
     media = {
+        "notes": {"names": ["vn", "va"], "notes": 3},
         "mouths": {"step": 1, "height": 8, "width": 8, "bytes": kept.bytes},
         "stems": {"names": ["vn", "va"]},
     }
@@ -48,7 +54,7 @@ def with_pictures_and_stems(folder: Path):
 def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dataset")
     everything = [*members(folder / "work"), with_pictures_and_stems(folder / "work")]
-    fields = ("audio", "skeleton", "mouths", "stems")
+    fields = ("audio", "skeleton", "mouths", "stems", "notes")
     pack(folder / "out", facts(fields=fields), everything)
     return avpipe.open_dataset(folder / "out")
 
@@ -97,7 +103,10 @@ def test_webdataset_holds_pictures_and_stems(dataset, tmp_path):
     third = images.decode(sample["mouths.mjpeg"][offsets[3] : offsets[4]])
     assert third.mean() == pytest.approx(8 * (2 + 3), abs=1)
     assert row["mouths"]["held"][:4] == [True, True, True, False]
-    assert row["stems"] == ["vn", "va"]
+    assert row["stems"] == row["notes"] == ["vn", "va"]
+    notes = np.load(io.BytesIO(sample["notes.npz"]))
+    assert notes["source"].tolist() == [0, 1]
+    assert notes["onset_seconds"].tolist() == pytest.approx([-0.08, 0.32])
     sound, _ = soundfile.read(io.BytesIO(sample["stems.wav"]), dtype="float32")
     clip = dataset.clip([r.startswith("solo") for r in dataset.index["recording"]].index(True))
     assert (clip.fields["stems"].audio == sound.T).all()
@@ -134,6 +143,10 @@ def test_parquet_holds_every_clip_without_loss(dataset, tmp_path):
     assert len(solo["mouths"]) == 10
     assert images.decode(solo["mouths"][0]["bytes"]).shape == (8, 8, 3)
     assert [stem["name"] for stem in solo["stems"]] == ["vn", "va"]
+    first, second = solo["notes"]
+    assert (first["source"], second["source"], second["player"]) == ("vn", "va", 2)
+    assert (first["onset_seconds"], first["duration_seconds"]) == (-0.08, 0.5)
+    assert [note["pitch_hz"] for note in solo["notes"]] == [440, 98]
 
 
 def test_equal_sounds_give_equal_files_at_any_time():

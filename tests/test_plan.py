@@ -1,6 +1,7 @@
 """The planner on artifacts it is told of: statuses, reasons, frozen stages, and no surprise."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,28 @@ def test_an_artifact_that_the_ledger_does_not_know_is_adopted(store: Store, ledg
     assert statuses(planner(store, ledger)) == "reuse reuse reuse"
     assert ledger.counts() == {"download": 1, "video": 1, "detect": 1}
     assert ledger.identity("video", ledger.current()["a"]["video"][0]) == line()[1].identity
+
+
+def test_what_lies_beside_the_artifacts_is_looked_at_where_the_recording_comes_from(
+    store: Store, ledger: Ledger
+) -> None:
+    """And while it is out of reach, what was made of it stands."""
+    beside: dict[str, dict[str, str] | None] = {SOURCES["a"]: {"file": "1"}}
+    notes = replace(node("notes", "download"), outside=lambda r: beside[str(r.url)])
+    make(store, ledger, until="download")
+    plan = planner(store, ledger, nodes=(line()[0], notes))
+    step, digests = plan.steps(A)["notes"], {"download": plan.steps(A)["download"].digest or ""}
+    inputs = plan.inputs(plan.nodes[1], A, digests)
+    assert inputs == {"file": "1", "download": digests["download"]}
+    folder = store.temporary()
+    (folder / "data").touch()
+    document = {"inputs": inputs, **notes.identity}
+    plan.published(store.publish(folder, "notes", step.key or "", document, {}), A)
+    assert plan.steps(A)["notes"].status is Status.REUSE
+    beside[SOURCES["a"]] = {"file": "2"}
+    assert plan.steps(A)["notes"].status is Status.RUN
+    beside[SOURCES["a"]] = None
+    assert plan.steps(A)["notes"].status is Status.REUSE
 
 
 def test_counts_are_those_of_the_contract() -> None:

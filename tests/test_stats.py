@@ -1,14 +1,16 @@
 """Statistics beside the published ones."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
 import avpipe
 from avpipe.ledger import FILE, Failure, Ledger
+from avpipe.lists import removed
 from avpipe.manifest.reference import read_reference
 from avpipe.stats import Built, read_built, statistics
-from avpipe.store import Store
+from avpipe.store import Artifact
 
 
 @pytest.fixture
@@ -64,6 +66,16 @@ def test_tables_show_the_published_figure_behind_ours(manifest):
     assert rows[2] == ["Greek", 1, "0", "0", "0.00", "-", "-"]
 
 
+def test_notes_are_counted_where_there_are_some(manifest):
+    built = BUILT | {"b": Built(250, ((0, 250),), notes=1200)}
+    built["a_1"] = Built(1000, (), no_notes="x holds no Notes_*")
+    found = statistics(manifest, built)
+    assert (found.total.ours.notes, found.no_notes) == (1200, {"a_1": "x holds no Notes_*"})
+    _, columns, rows = found.tables()[0]
+    assert columns[-1] == "notes"
+    assert [row[-1] for row in rows] == ["-", "1,200", "-", "1,200"]
+
+
 def test_statistics_are_a_json_document(manifest):
     document = json.loads(json.dumps(statistics(manifest, BUILT).as_json()))
     assert document["total"]["ours"]["recordings"] == 3
@@ -106,20 +118,21 @@ def test_the_published_figures_of_acappella_follow_from_its_given_segments():
             assert line.ours.segments == line.published["segments"]
 
 
-def test_what_was_built_is_read_from_the_ledger_and_the_video_artifacts(tmp_path):
-    store = Store(tmp_path / "work")
-    folder = store.temporary()
-    facts = {"present": True, "frames": 100, "width": 560, "height": 480}
-    (folder / "video.json").write_text(json.dumps(facts))
-    store.publish(folder, "video", "k" * 64, {}, {})
+def test_what_was_built_is_read_from_the_ledger_alone(manifest, tmp_path):
+    """Videos that are not kept are known by what their making said."""
+    (tmp_path / removed.FILE).write_text(
+        json.dumps(asdict(removed.Removal("c", "", "", 0, 0, (), (), (), ()))) + "\n"
+    )
+    video = {"present": True, "frames": 100, "width": 560, "height": 480}
     with Ledger(tmp_path / FILE, write=True) as ledger:
+        ledger.done(Artifact("video", "k" * 64, "d" * 64, 1), {"stage": "video"}, {}, video)
         summary = {"frames": 100, "segments": [[5, 90]], "keys": {"video": "k" * 64}}
-        ledger.completed("a", summary)
-        ledger.completed("gone", {**summary, "keys": {"video": "g" * 64}})
-        ledger.failed(Failure("b", "download", "x", None, "removed", "404", True, 1))
-    built, failures = read_built(tmp_path)
+        ledger.completed("a_1", summary | {"media": {"notes": {"notes": 7}}})
+        ledger.completed("a_2", {**summary, "keys": {}})
+        ledger.failed(Failure("b", "download", "x", None, "private", "403", True, 1))
+    built, failures = read_built(tmp_path, manifest)
     assert built == {
-        "a": Built(100, ((5, 90),), (560, 480)),
-        "gone": Built(100, ((5, 90),), None),
+        "a_1": Built(100, ((5, 90),), (560, 480), notes=7),
+        "a_2": Built(100, ((5, 90),), None),
     }
-    assert failures == {"b": "removed"}
+    assert failures == {"b": "private", "c": "removed on request"}

@@ -4,7 +4,7 @@
             \\-> audio -----------^             +-> pack -> shards
                           detect -> interpolate +
 
-    video -> frames, video + detect -> faces, mouths, download -> stems: fields of some datasets
+    video -> frames, video + detect -> faces, mouths, download -> stems, notes: of some datasets
     video -> players -> player_frames, player_detect -> player_skeletons: of ensembles
 
 `LINE` lists the stages so that each stands after what it reads (their NEEDS); `line` resolves it
@@ -31,6 +31,7 @@ LINE = (
     "video",
     "audio",
     "stems",
+    "notes",
     "frames",
     "detect",
     "segment",
@@ -46,6 +47,7 @@ LINE = (
 FIELDS = {
     "audio": "audio",
     "stems": "stems",
+    "notes": "notes",
     "frames": "frames",
     "skeleton": "interpolate",
     "face_landmarks": "interpolate",
@@ -76,8 +78,9 @@ class Node:
     """Stage, version, parameters and tool: what a key holds beside the inputs."""
     columns: tuple[str, ...] = ()
     """Further columns of the manifest that shape its output."""
-    outside: Callable[[Recording], dict[str, Any]] | None = None
-    """Digests of what else it reads of a recording, such as imported keypoints."""
+    outside: Callable[[Recording], dict[str, Any] | None] | None = None
+    """Digests of what else it reads of a recording, such as imported keypoints; None: it cannot be
+    looked at now."""
     admission: Callable[[Recording, Mapping[str, Any]], None] | None = None
     """Raises `RecordingFailed` for an output, by its facts, that may not be used any more."""
 
@@ -108,7 +111,7 @@ class Node:
             given["start_seconds"] = repr(recording.start_seconds)
             given["stop_seconds"] = repr(recording.stop_seconds)
         given |= {name: recording.extra.get(name, "") for name in self.columns}
-        return given | (self.outside(recording) if self.outside else {})
+        return ((self.outside(recording) if self.outside else None) or {}) | given
 
     @cached_property
     def _is_given(self) -> bool:
@@ -214,7 +217,10 @@ def _config(
     }
     known = {f.name for f in fields(config)}
     values: dict[str, Any] = {key: value for key, value in of_dataset.items() if key in known}
-    values |= {**manifest.table(table), **settings.get(table, {})}
+    of_table = {**manifest.table(table), **settings.get(table, {})}
+    if table != name:  # what it does not know of them is the other stage's
+        of_table = {key: value for key, value in of_table.items() if key in known}
+    values |= of_table
     if name == "detect" and faces:
         detector = values.get("detector", config.detector)
         values["options"] = _with_faces(detector) | values.get("options", {})

@@ -15,7 +15,7 @@ from avpipe.shards.index import read_index
 from avpipe.shards.layout import kind
 from avpipe.shards.publish import has_digest, locate
 from avpipe.shards.reader import OpenShards
-from avpipe.timegrid import sample_count
+from avpipe.timegrid import exact, sample_count
 from avpipe.types import Clip, Float32, Segment, Topology
 
 if TYPE_CHECKING:
@@ -141,6 +141,9 @@ class Dataset:
                     audio = shard.audio(row["recording"], *self._samples(row, whole, window))
                 case "stems":
                     found[field] = shard.stems(row["recording"], *self._samples(row, whole, window))
+                case "notes":
+                    times = (float(frame / exact(self.fps)) for frame in (shown.start, shown.stop))
+                    found[field] = shard.notes(row["recording"], *times)
                 case "keypoints":
                     first = row["row_start"]
                     found[field] = shard.keypoints(

@@ -23,7 +23,7 @@ from avpipe.store import Store, canonical, sha256_text
 from avpipe.types import Recording, Segment
 from avpipe.walk import Complete
 
-MEDIA = ("frames", "faces", "mouths", "stems", "player_frames", "player_skeletons")
+MEDIA = ("frames", "faces", "mouths", "stems", "notes", "player_frames", "player_skeletons")
 """Fields whose artifact is `<field>.json` and what it says is there."""
 
 
@@ -48,7 +48,7 @@ class Summary:
     detector: Mapping[str, Any]
     """Identity of what found the keypoints."""
     media: Mapping[str, Mapping[str, Any]]
-    """Field of images, stems or players that it has -> what its artifact says of itself."""
+    """Field of images, stems, notes or players that it has -> what its artifact says of itself."""
     stale: tuple[str, ...] = ()
     """Stages that were frozen: their artifacts are not what the line would have made."""
 

@@ -102,7 +102,7 @@ class Planner:
         retry_failed: bool = False,
         freeze: Collection[str] = (),
     ) -> None:
-        self.nodes = tuple(nodes)
+        self.nodes = tuple(map(self._remembering, nodes))
         self.store = store
         self._dataset, self._sources = dataset, sources
         self._ledger = ledger
@@ -221,6 +221,23 @@ class Planner:
             return None
         other = self._failed_media.get((key, source))
         return other and replace(other, recording=recording.id)
+
+    def _remembering(self, node: Node) -> Node:
+        """The stage; what it reads beside the artifacts is looked at where the recording comes
+        from, and is what it was where it is out of reach."""
+        ask = node.outside
+        if ask is None:
+            return node
+
+        def outside(recording: Recording) -> dict[str, Any] | None:
+            found = ask(replace(recording, url=self._sources[recording.id]))
+            known = self._current.get(recording.id, {}).get(node.name)
+            if found is not None or known is None or known[0] not in self._published[node.name]:
+                return found
+            provenance = self.store.provenance(node.name, known[0])
+            return dict(provenance["document"]["inputs"])
+
+        return replace(node, outside=outside)
 
     def _key(self, recording: Recording, node: Node, digests: Mapping[str, str]) -> str:
         key = node.key(recording, self._dataset, digests)

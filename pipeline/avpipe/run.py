@@ -219,7 +219,7 @@ class Run:
 
     def _order(self, task: Task) -> Order:
         recording, node, steps = task.walk.recording, task.node, task.walk.steps
-        if not node.needs:
+        if not node.needs or node.outside is not None:
             recording = replace(recording, url=self._locators[recording.id])
         return Order(
             root=self._planner.store.root,

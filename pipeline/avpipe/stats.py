@@ -4,7 +4,6 @@
 latter from a dataset's folder.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,8 +12,8 @@ from statistics import mean, median_low
 from typing import Any
 
 from avpipe.ledger import FILE, Ledger
+from avpipe.lists import removed
 from avpipe.manifest import Manifest, video_id
-from avpipe.store import Store
 from avpipe.types import Recording
 
 
@@ -27,9 +26,13 @@ class Built:
     segments: tuple[tuple[int, int], ...] = ()
     """Half-open frames."""
     size: tuple[int, int] | None = None
-    """Width and height of its video in pixels; None if it has none, or it is not kept."""
+    """Width and height of its video in pixels; None if it has none."""
     no_players: str | None = None
     """Why an ensemble has no views of its players; None if it has, or none were asked for."""
+    notes: int | None = None
+    """Notes of the whole recording; None if it has no such annotations."""
+    no_notes: str | None = None
+    """Why it has none; None if it has, or none were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Figures:
     """Mean duration of the whole recordings; None if none was built."""
     median_resolution: str | None
     """Median width x median height; None if nothing is known of the videos."""
+    notes: int | None = None
+    """Notes of the whole recordings; None if none of them has such annotations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,8 @@ class Statistics:
     """Why listed recordings were not built -> how many."""
     no_players: Mapping[str, str] = field(default_factory=dict)
     """Ensemble that was built without views of its players -> why."""
+    no_notes: Mapping[str, str] = field(default_factory=dict)
+    """Recording that was built without its notes -> why."""
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -107,6 +114,7 @@ def statistics(
         column: tuple(_lines(manifest, built, column, published.get("by", {}).get(column, {})))
         for column in columns
     }
+    there = [(r.id, built[r.id]) for r in manifest.recordings if r.id in built]
     absent = [r.id for r in manifest.recordings if r.id not in built]
     reasons = Counter((failures or {}).get(name, "not built yet") for name in absent)
     total = _figures(manifest.recordings, built, manifest.fps)
@@ -116,11 +124,8 @@ def statistics(
         total=Line("total", total, published.get("total", {})),
         by=by,
         missing=dict(sorted(reasons.items())),
-        no_players={
-            r.id: why
-            for r in manifest.recordings
-            if r.id in built and (why := built[r.id].no_players)
-        },
+        no_players={name: one.no_players for name, one in there if one.no_players},
+        no_notes={name: one.no_notes for name, one in there if one.no_notes},
     )
 
 
@@ -146,6 +151,7 @@ def _figures(members: Sequence[Recording], built: Mapping[str, Built], fps: floa
     there = [(r, built[r.id]) for r in members if r.id in built]
     segments = [segment for _, found in there for segment in found.segments]
     sizes = [found.size for _, found in there if found.size is not None]
+    notes = [found.notes for _, found in there if found.notes is not None]
     return Figures(
         listed=len(members),
         recordings=len(there),
@@ -155,39 +161,43 @@ def _figures(members: Sequence[Recording], built: Mapping[str, Built], fps: floa
         mean_seconds=mean(found.frames for _, found in there) / fps if there else None,
         median_resolution="x".join(str(median_low(side)) for side in zip(*sizes, strict=True))
         or None,
+        notes=sum(notes) if notes else None,
     )
 
 
-def read_built(out: Path) -> tuple[dict[str, Built], dict[str, str]]:
-    """What a build has made in a folder, and the class of every failure, by recording id.
+def read_built(out: Path, manifest: Manifest) -> tuple[dict[str, Built], dict[str, str]]:
+    """What a build has made in a folder, and why it has not made others, by recording id: the class
+    of the failure, or that they were removed on request.
 
     Raises:
         DatasetError: the folder's ledger cannot be read.
     """
-    store = Store(out / "work")
+    kept = {r.id for r in removed.read(out).without(manifest).recordings}
+    gone = {r.id: "removed on request" for r in manifest.recordings if r.id not in kept}
     with Ledger(out / FILE) as ledger:
         built = {
             name: Built(
                 frames=summary["frames"],
                 segments=tuple((start, stop) for start, stop in summary["segments"]),
-                size=_size(store, summary["keys"].get("video")),
-                no_players=_no_players(ledger, summary["keys"].get("players")),
+                size=_size(ledger, summary["keys"].get("video")),
+                no_players=_reason(ledger, "players", summary["keys"]),
+                notes=summary.get("media", {}).get("notes", {}).get("notes"),
+                no_notes=_reason(ledger, "notes", summary["keys"]),
             )
             for name, summary in ledger.complete().items()
         }
-        return built, {f.recording: f.failure for f in ledger.failures()}
+        return built, {f.recording: f.failure for f in ledger.failures()} | gone
 
 
-def _size(store: Store, key: str | None) -> tuple[int, int] | None:
-    path = store.path("video", key) / "video.json" if key else None
-    if path is None or not path.is_file():
-        return None
-    video = json.loads(path.read_text())
-    return (video["width"], video["height"]) if video["present"] else None
+def _size(ledger: Ledger, key: str | None) -> tuple[int, int] | None:
+    """From what the run said, which outlasts a video that is not kept."""
+    video = ledger.facts("video", key) if key else {}
+    return (video["width"], video["height"]) if video.get("present") else None
 
 
-def _no_players(ledger: Ledger, key: str | None) -> str | None:
-    why: str | None = ledger.facts("players", key)["reason"] if key else None
+def _reason(ledger: Ledger, stage: str, keys: Mapping[str, str]) -> str | None:
+    """Why the stage, if it is one of the recording's, gave nothing."""
+    why: str | None = ledger.facts(stage, keys[stage])["reason"] if stage in keys else None
     return why
 
 
@@ -200,6 +210,8 @@ def _table(column: str, lines: Sequence[Line]) -> tuple[list[str], list[list[Any
         "mean_seconds": lambda s: f"{int(s) // 60}:{int(s) % 60:02d}",
         "median_resolution": str,
     }
+    if any(line.ours.notes is not None for line in lines):
+        names, shown = [*names, "notes"], {**shown, "notes": lambda n: f"{n:,}"}
     rows = []
     for line in lines:
         row: list[Any] = [line.group, line.ours.listed]

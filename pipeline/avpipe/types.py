@@ -17,6 +17,7 @@ from avpipe.errors import AvpipeError
 from avpipe.timegrid import sample_count
 
 Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
 
@@ -217,6 +218,55 @@ class Stems:
 
 
 @dataclass(frozen=True, eq=False)
+class Notes:
+    """What is played in a clip, note by note, in the order of the onsets: all that sounds in it. A
+    note that began before the clip has an onset below 0, and one may last longer than the clip."""
+
+    names: tuple[str, ...]
+    """S names of the sources, as those of `Stems`."""
+    onset_seconds: Float64
+    """(M,) s from the start of the clip."""
+    duration_seconds: Float64
+    """(M,) s, more than 0."""
+    pitch_hz: Float64
+    """(M,) Hz."""
+    source: npt.NDArray[np.int32]
+    """(M,) which of the names it is a note of."""
+    player: npt.NDArray[np.int32]
+    """(M,) who plays it: the number of his track from 0, as in `Players`."""
+
+    def __post_init__(self) -> None:
+        columns = (self.duration_seconds, self.pitch_hz, self.source, self.player)
+        if any(column.shape != (len(self),) for column in columns):
+            raise AvpipeError(f"{len(self)} notes need a value each in every column")
+
+    def __len__(self) -> int:
+        return len(self.onset_seconds)
+
+    def __repr__(self) -> str:
+        return f"Notes({', '.join(self.names)}, M={len(self)})"
+
+    def __getitem__(self, name: str) -> "Notes":
+        """The notes of a source."""
+        if name not in self.names:
+            raise AvpipeError(f"there is no source {name!r}; there are {', '.join(self.names)}")
+        of = self.source == self.names.index(name)
+        return Notes(
+            self.names,
+            self.onset_seconds[of],
+            self.duration_seconds[of],
+            self.pitch_hz[of],
+            self.source[of],
+            self.player[of],
+        )
+
+    @property
+    def intervals(self) -> Float64:
+        """(M, 2) onset and end in seconds, as `mir_eval.transcription` takes them."""
+        return np.stack([self.onset_seconds, self.onset_seconds + self.duration_seconds], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
 class Players:
     """What is seen of each player of an ensemble, from left to right: the order of its parts."""
 
@@ -269,8 +319,8 @@ class Clip:
     """T frames, interpolated; None if the dataset holds none."""
     fields: Mapping[str, Any] = field(default_factory=dict)
     """Further fields by name: `frames`, `faces` and `mouths` are `avpipe.images.Images`, `stems`
-    are `Stems`, `face_landmarks` are `Keypoints`, `player_frames` and `player_skeletons` are
-    `Players`."""
+    are `Stems`, `notes` are `Notes`, `face_landmarks` are `Keypoints`, `player_frames` and
+    `player_skeletons` are `Players`."""
 
     def __post_init__(self) -> None:
         samples = sample_count(len(self.segment), self.fps, self.sample_rate)

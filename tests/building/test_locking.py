@@ -50,6 +50,31 @@ def test_a_lock_says_what_was_there_and_why_the_rest_was_not(lock, mirror):
     assert "holds no gone" in lock.missing["gone"].message
 
 
+def test_what_is_looked_at_needs_no_list_without_faults(lock, listed, tmp_path, capsys):
+    """A dataset that was built with --skip-bad-rows is counted, cited, locked and compacted."""
+    table = listed.with_suffix(".csv")
+    table.write_text(table.read_text() + "violin,twice\n")
+    name, out = str(listed), str(tmp_path / "first")
+    assert cli.run(["build", name, "--out", out]) == 2
+    said = capsys.readouterr().err
+    assert "stands in row 5 already; remove one; build --skip-bad-rows makes the rest" in said
+    file = str(tmp_path / "new.lock.json")
+    for command in (["stats"], ["cite"], ["compact"], ["lock", "--file", file]):
+        capsys.readouterr()
+        assert cli.run([command[0], name, *command[1:], "--out", out, "--json"]) == 0
+        shown = capsys.readouterr()
+        assert json.loads(shown.out)
+        assert "stands in row 5 already" in shown.err
+    assert locking.read(tmp_path / "new.lock.json").available == lock.available
+
+
+def test_a_check_of_what_is_all_there_says_so(lock, listed, tmp_path, capsys):
+    lock.write(tmp_path / "tiny.lock.json")
+    command = ["lock", str(listed), "--check", "--file", str(tmp_path / "tiny.lock.json")]
+    assert cli.run(command) == 0
+    assert capsys.readouterr().out.strip() == "all 3 are there"
+
+
 def test_a_lock_is_read_as_it_was_written(lock, tmp_path):
     lock.write(tmp_path / "tiny.lock.json")
     assert locking.read(tmp_path / "tiny.lock.json") == lock

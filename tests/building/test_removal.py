@@ -161,8 +161,40 @@ def test_the_command_line_removes_and_proves_it(done: Make, tmp_path, capsys):
     capsys.readouterr()
     assert cli.run(["verify", out, "--absent", "violin", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ok"]
+    assert cli.run(["remove", "violim", "--out", out]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "violim: nothing of it is there; it is blocked (whoever meant another id" in said
     assert cli.run(["remove", "--out", out]) == 2
     assert cli.run(["remove", "--channel", "nobody", "--out", out]) == 2
+
+
+def test_what_cannot_be_read_is_never_called_absent(done: Make, tmp_path, capsys):
+    """A shard cut off, one with a damaged name, one that is no shard; index, list and sidecar."""
+    out = tmp_path / "out"
+    remove(out, ["trumpet"])
+    assert absent(out, "trumpet")[1] == []
+    for file, damage in (
+        ("shards/audio-00000.h5", lambda content: content[:3000]),
+        ("shards/audio-00000.h5", lambda content: content[: len(content) // 2]),
+        ("shards/audio-00000.h5", lambda content: content.replace(b"violin", b"viomin")),
+        ("shards/skeleton-00000.h5", lambda _: b""),
+        ("index.parquet", lambda content: content[:-9]),
+        ("MANIFEST.json", lambda content: content[:-9]),
+        ("ledger.sqlite", lambda content: b"not" + content[3:]),
+        (next(out.glob("work/video/*/*/provenance.json")).relative_to(out), lambda _: b"{"),
+    ):
+        path = out / file
+        content = path.read_bytes()
+        path.write_bytes(damage(content))
+        (problem,) = absent(out, "trumpet")[1]
+        assert str(file).startswith(problem["path"])
+        assert problem["problem"].startswith("cannot be read and may hold trumpet: ")
+        assert cli.run(["verify", str(out), "--absent", "trumpet"]) == 1
+        said = " ".join(capsys.readouterr().out.split())
+        assert "`avpipe repair` removes what cannot be read: then look again." in said
+        assert "takes it out" not in said
+        path.write_bytes(content)
+    assert absent(out, "trumpet")[1] == []
 
 
 def test_manifests_of_cuts_lose_all_cuts_of_a_removed_video(tmp_path):

@@ -217,3 +217,32 @@ def test_other_addresses_are_not_taken_for_youtube(url):
 def test_rows_are_numbered_as_in_the_file(put):
     path = put("a.csv", f'# c\n# id, note\n{A}, "two\nlines"\n\n{B}, x\n')
     assert [number for number, _ in read_list(path)] == [4, 6]
+
+
+def test_a_list_without_a_row_is_said_to_be_empty(put):
+    with pytest.raises(UsageError, match=r"nothing in .*empty.txt can be used: it has no row"):
+        import_list(put("empty.txt", "# nothing\n"))
+    with pytest.raises(UsageError, match="no row has a known label"):
+        import_list(put("other.csv", f"id,category\n{A},Bagpipe\n"), like="audioset")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"name": "My List"}, "--name 'My List': must be small letters"),
+        ({"out": "mine.toml"}, "--out .*mine.toml is to be a folder"),
+    ],
+)
+def test_names_that_cannot_be_are_refused_before_anything_is_written(put, tmp_path, options, words):
+    path = put("ids.txt", A)
+    out = tmp_path / options.get("out", "new")
+    with pytest.raises(UsageError, match=words):
+        import_list(path, **options | {"out": out})
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_id_that_youtube_cannot_have_is_kept_and_told(put, tmp_path):
+    imported = import_list(put("ids.txt", "short"), out=tmp_path / "new")
+    assert rows(imported.manifest) == [("short", "music")]
+    (problem,) = imported.problems
+    assert "it is kept: correct it or build with --source" in str(problem)

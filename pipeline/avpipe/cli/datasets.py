@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from avpipe.cli import output
-from avpipe.cli.options import Dataset
+from avpipe.cli.options import Dataset, read_rest
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +42,7 @@ def datasets(json: output.Json = False) -> int:
             {
                 "name": name,
                 "recordings": len(manifest.recordings) if listed else None,
-                "categories": len(manifest.categories),
+                "categories": len(manifest.categories or {*manifest.labels.values()}) or None,
                 "fields": list(manifest.fields),
                 "licence": manifest.licence,
                 "title": manifest.title,
@@ -59,7 +59,7 @@ def datasets(json: output.Json = False) -> int:
             [
                 row["name"],
                 "your list" if row["recordings"] is None else f"{row['recordings']:,}",
-                row["categories"],
+                row["categories"] or "-",
                 ", ".join(row["fields"]),
                 row["licence"],
                 row["title"],
@@ -85,9 +85,8 @@ def overlap(
     if sound:
         return _same_sound(first, second, json)
     from avpipe.manifest import overlap as shared
-    from avpipe.manifest import read_manifest
 
-    found = shared(read_manifest(first), read_manifest(second))
+    found = shared(read_rest(first), read_rest(second))
     if json:
         output.document(
             [

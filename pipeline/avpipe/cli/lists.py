@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from avpipe.cli import output, place
-from avpipe.cli.options import Dataset
+from avpipe.cli.options import Dataset, read_rest
 
 if TYPE_CHECKING:
     from avpipe.lists.removed import Removal
@@ -42,9 +42,8 @@ def lock(
     (of the lock, if there is one) is asked for at a polite pace; the dead are named, exit 0.
     """
     from avpipe.lists import locking
-    from avpipe.manifest import read_manifest
 
-    manifest = read_manifest(dataset)
+    manifest = read_rest(dataset)
     path = file or Path(f"{manifest.name}.lock.json")
     if check:
         wanted = locking.read(path).restrict(manifest) if path.exists() else manifest
@@ -57,10 +56,12 @@ def lock(
             output.document(
                 {"asked": len(found), "there": len(found) - len(dead), "not": rows_as_json}
             )
-        else:
+        elif dead:
             output.table(
                 f"{len(rows):,} of {len(found):,} are not there", ["id", "class", "why"], rows
             )
+        else:
+            output.text(f"all {len(found):,} are there")
         return 0
     made = locking.make(manifest, (out or Path("data") / manifest.name).absolute())
     made.write(path)
@@ -134,6 +135,12 @@ def _print(folder: str, found: list["Removal"], dry_run: bool) -> None:
     rows = [[r.id, r.artifacts, r.bytes / 1e6, len(r.files)] for r in found]
     title = f"{'would go' if dry_run else 'gone'} from {folder}"
     output.table(title, ["recording", "artifacts", "MB", "files rewritten"], rows)
+    for row in found:
+        if not (row.artifacts or row.files):
+            output.text(
+                f"{row.id}: nothing of it is there; it {'would be' if dry_run else 'is'} blocked"
+                " (whoever meant another id deletes its line in removed.jsonl)"
+            )
     for kind in ("exports", "checkpoints"):
         for path in sorted({path for row in found for path in getattr(row, kind)}):
             output.text(f"{kind[:-1]} that holds what was learnt or copied from them: {path}")

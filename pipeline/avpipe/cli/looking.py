@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from avpipe.cli import output, place
-from avpipe.cli.options import Dataset
+from avpipe.cli.options import Dataset, read_rest
 from avpipe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -221,11 +221,10 @@ def report(
 
 def _built(dataset: str, out: Path | None) -> "tuple[Manifest, Path]":
     """The manifest of a dataset and where it was built."""
-    from avpipe.manifest import read_manifest
     from avpipe.report.facts import manifest_of
 
     if out is None and Path(dataset).is_dir():
         folder = place.find(dataset)
         return manifest_of(folder), folder
-    manifest = read_manifest(dataset)
+    manifest = read_rest(dataset)
     return manifest, place.find(manifest.name, out)

@@ -25,6 +25,7 @@ def verify(
     json: output.Json = False,
 ) -> int:
     """Recomputes every digest and invariant; exit 1 if something is wrong, with what and where."""
+    from avpipe.lists.removal import MAY_HOLD
     from avpipe.maintenance import Verified
     from avpipe.maintenance import verify as run
 
@@ -44,7 +45,10 @@ def verify(
         if absent is None:
             output.text("`avpipe repair` removes what is damaged; the next build makes it again.")
         else:
-            output.text(f"`avpipe remove {absent}` takes it out.")
+            if any(MAY_HOLD in problem["problem"] for problem in result.problems):
+                output.text("`avpipe repair` removes what cannot be read: then look again.")
+            if any(MAY_HOLD not in problem["problem"] for problem in result.problems):
+                output.text(f"`avpipe remove {absent}` takes it out.")
     elif absent is not None:
         output.text(f"{folder}: nothing of {absent} in {result.checked:,} artifacts and files")
     else:
@@ -96,7 +100,7 @@ def compact(dataset: Dataset, out: place.Out = None, json: output.Json = False) 
     """
     from avpipe.build import compact as run
 
-    request = make_request(dataset, out)
+    request = make_request(dataset, out, skip_bad_rows=True)
     report = run(request)
     if json:
         output.document(report.as_json())

@@ -17,6 +17,7 @@ from avpipe.cli import output
 
 if TYPE_CHECKING:
     from avpipe.build import Request
+    from avpipe.manifest import Manifest
 
 Dataset = Annotated[
     str, typer.Argument(metavar="DATASET", help="A name (avpipe datasets) or a manifest's path.")
@@ -96,15 +97,16 @@ class BuildOptions:
         Raises:
             UsageError: the manifest, the lock or a setting cannot be read.
         """
+        from avpipe.errors import UsageError
         from avpipe.lists import locking
 
         request = make_request(self.dataset, self.out, skip_bad_rows=self.skip_bad_rows)
-        for problem in request.manifest.skipped:
-            output.error(str(problem))
         settings = parse_settings(self.setting or [])
         if self.detector is not None:
             settings.setdefault("detect", {})["detector"] = self.detector
         if self.require_licence is not None:
+            if not self.require_licence.strip():
+                raise UsageError("--require-licence is empty: leave it out to allow any licence")
             settings.setdefault("download", {})["require_licence"] = self.require_licence
         return replace(
             request,
@@ -151,8 +153,19 @@ def make_request(dataset: str, out: Path | None, *, skip_bad_rows: bool = False)
     from avpipe.build import Request
     from avpipe.manifest import read_manifest
 
-    manifest = read_manifest(dataset, skip_bad_rows=skip_bad_rows)
+    manifest = read_rest(dataset) if skip_bad_rows else read_manifest(dataset)
     return Request(manifest, (out or Path("data") / manifest.name).absolute())
+
+
+def read_rest(dataset: str) -> "Manifest":
+    """The manifest of a dataset that may have been built without its wrong rows, which are named on
+    stderr and left out."""
+    from avpipe.manifest import read_manifest
+
+    manifest = read_manifest(dataset, skip_bad_rows=True)
+    for problem in manifest.skipped:
+        output.error(str(problem))
+    return manifest
 
 
 def _names(option: str, text: str | None) -> tuple[str, ...] | None:

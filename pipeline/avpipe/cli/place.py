@@ -19,7 +19,9 @@ def find(place: str, out: Path | None = None) -> Path:
     Raises:
         UsageError: there is none.
     """
-    candidates = [out] if out else [Path(place), Path("data") / Path(place).stem]
+    candidates = (
+        [out] if out else list(dict.fromkeys((Path(place), Path("data") / Path(place).stem)))
+    )
     for folder in candidates:
         if (folder / "ledger.sqlite").exists() or (folder / "MANIFEST.json").exists():
             return folder.absolute()

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from avpipe.cli import output, place
-from avpipe.cli.options import Dataset
+from avpipe.cli.options import Dataset, read_rest
 from avpipe.errors import UsageError
 
 
@@ -18,12 +18,11 @@ def register(app: typer.Typer) -> None:
 def stats(dataset: Dataset, out: place.Out = None, json: output.Json = False) -> int:
     """Counts what was built by category, beside the published table where there is one."""
     from avpipe.fidelity import agreement
-    from avpipe.manifest import read_manifest
     from avpipe.manifest.reference import read_reference
     from avpipe.stats import read_built, statistics
 
-    manifest = read_manifest(dataset)
-    built, failures = read_built(place.find(manifest.name, out))
+    manifest = read_rest(dataset)
+    built, failures = read_built(place.find(manifest.name, out), manifest)
     found = statistics(manifest, built, failures)
     agreed = None
     if manifest.reference is not None:
@@ -44,15 +43,16 @@ def stats(dataset: Dataset, out: place.Out = None, json: output.Json = False) ->
         output.text("not built: " + ", ".join(f"{n:,} {why}" for why, n in found.missing.items()))
     for recording, why in found.no_players.items():
         output.text(f"{recording} has no views of its players: {why}")
+    for recording, why in found.no_notes.items():
+        output.text(f"{recording} has no notes: {why}")
     return 0
 
 
 def cite(dataset: Dataset, out: place.Out = None, json: output.Json = False) -> int:
     """Prints BibTeX for a dataset and credit for what was used of it, once it is built."""
     from avpipe.cite import cite as citations
-    from avpipe.manifest import read_manifest
 
-    manifest = read_manifest(dataset)
+    manifest = read_rest(dataset)
     folder: Path | None
     try:
         folder = place.find(manifest.name, out)

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from avpipe.images import Images
-from avpipe.types import Clip, Float32, Keypoints, Players, Stems
+from avpipe.types import Clip, Float32, Keypoints, Notes, Players, Stems
+
+NOTE_COLUMNS = ("onset_seconds", "duration_seconds", "pitch_hz", "source", "player")
 
 
 def flac(samples: Float32, sample_rate: int) -> bytes:
@@ -54,6 +56,11 @@ def images(clip: Clip) -> Mapping[str, Images]:
 def players(clip: Clip) -> Mapping[str, Players]:
     """Field -> what is seen of each player, of those a clip has."""
     return {n: v for n, v in clip.fields.items() if isinstance(v, Players)}
+
+
+def notes(clip: Clip) -> Notes | None:
+    """The notes of a clip, if it has some."""
+    return next((v for v in clip.fields.values() if isinstance(v, Notes)), None)
 
 
 def stems(clip: Clip) -> Stems | None:

@@ -4,7 +4,8 @@
 with a FLAC file, pictures are lists of {bytes, path} with a JPEG file each, which is what that
 library calls Audio and Image. Keypoints are {xy: T * K * 2, confidence: T * K, filled: T * K}, flat
 lists in that order; joints and topologies are in the metadata of the schema. Stems are a list of
-{name, bytes} with a WAV file of 32-bit floats each, what is seen of players a list of {name,
+{name, bytes} with a WAV file of 32-bit floats each, notes a list of {source, player, onset_seconds
+from the start of the clip, duration_seconds, pitch_hz}, what is seen of players a list of {name,
 square, ...} with their keypoints or images.
 """
 
@@ -38,6 +39,17 @@ _TYPES: Mapping[str, pa.DataType] = {
     "images": pa.list_(_FILE),
     "crops": pa.list_(_FILE),
     "stems": pa.list_(pa.struct([("name", pa.string()), ("bytes", pa.binary())])),
+    "notes": pa.list_(
+        pa.struct(
+            [
+                ("source", pa.string()),
+                ("player", pa.int32()),
+                ("onset_seconds", pa.float64()),
+                ("duration_seconds", pa.float64()),
+                ("pitch_hz", pa.float64()),
+            ]
+        )
+    ),
     "keypoints": pa.struct(_KEYPOINTS),
     "player_keypoints": pa.list_(pa.struct([*_PLAYER, *_KEYPOINTS])),
     "player_images": pa.list_(pa.struct([*_PLAYER, ("images", pa.list_(_FILE))])),
@@ -107,6 +119,12 @@ def _columns(clip: Clip) -> dict[str, Any]:
         columns["stems"] = [
             {"name": name, "bytes": encode.wav(sound, clip.sample_rate)}
             for name, sound in zip(stems.names, stems.audio, strict=True)
+        ]
+    if (notes := encode.notes(clip)) is not None:
+        rows = zip(*(getattr(notes, name).tolist() for name in encode.NOTE_COLUMNS), strict=True)
+        columns["notes"] = [
+            dict(zip(encode.NOTE_COLUMNS, row, strict=True)) | {"source": notes.names[row[3]]}
+            for row in rows
         ]
     return columns
 

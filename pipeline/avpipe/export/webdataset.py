@@ -10,6 +10,9 @@ flac               the sound, 16 bits
 <field>.mjpeg      pictures, one JPEG behind the other; `offsets` in the json says where
 <field>_<p>.*      the same of player p from 1, of fields of players; the json has names and squares
 stems.wav          sources, a channel each, 32-bit floats; `stems` in the json names them
+notes.npz          notes that sound in the clip, (M,) each: onset_seconds from its start (below 0 if
+                   it began before), duration_seconds, pitch_hz, source (its place in `notes` of the
+                   json) and player
 """
 
 import io
@@ -63,6 +66,10 @@ def _files(facts: dict[str, Any], clip: Clip) -> Iterator[tuple[str, bytes]]:
     if stems := encode.stems(clip):
         yield "stems.wav", encode.wav(stems.audio.T, clip.sample_rate)
         more["stems"] = list(stems.names)
+    if (notes := encode.notes(clip)) is not None:
+        arrays = {name: getattr(notes, name) for name in encode.NOTE_COLUMNS}
+        yield "notes.npz", encode.npz(**arrays)
+        more["notes"] = list(notes.names)
     yield "json", json.dumps(facts | more, sort_keys=True).encode()
 
 

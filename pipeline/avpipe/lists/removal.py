@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from avpipe.errors import AvpipeError, UsageError
+from avpipe.errors import AvpipeError, DatasetError, UsageError
 from avpipe.fetch import partial
 from avpipe.ledger import FILE as LEDGER
 from avpipe.ledger import Ledger
@@ -27,6 +27,9 @@ from avpipe.store import Store
 
 _CHANNEL = ("channel_id", "channel", "channel_url", "uploader_id", "uploader")
 """What a site says of who put a recording there."""
+
+MAY_HOLD = "cannot be read and may hold"
+"""So begins what `absent` says of a file that it cannot see into."""
 
 Item = tuple[str, str]
 """(stage, key) of an artifact."""
@@ -87,36 +90,46 @@ def remove(
 
 
 def absent(out: Path, recording: str) -> tuple[int, list[dict[str, str]]]:
-    """Where something of a recording is left; `removed.jsonl` keeps its line.
+    """Where something of a recording is left, or may be; `removed.jsonl` keeps its line.
 
     Returns:
         How many artifacts and files were looked into, and {"path", "problem"} of each that holds
-        something.
+        something, or that cannot be read: what it holds is not known then.
     """
     store = Store(out / "work")
     artifacts = list(store.artifacts())
     published = [out / NAME, out / INDEX, *(out / "shards").glob("*.h5*")]
-    paths = [*held(out, recording), *_left(out, store, artifacts, recording)]
-    found = [{"path": path, "problem": f"holds {recording}"} for path in paths]
-    if (out / LEDGER).exists():
-        with Ledger(out / LEDGER) as ledger:
-            if ledger.mentions(recording):
-                found.append({"path": LEDGER, "problem": f"holds rows of {recording}"})
-    return len(artifacts) + sum(path.exists() for path in published) + 1, found
+    found = [*held(out, recording), *_left(out, store, artifacts, recording)]
+    try:
+        if (out / LEDGER).exists():
+            with Ledger(out / LEDGER) as ledger:
+                found += [(LEDGER, None)] if ledger.mentions(recording) else []
+    except DatasetError as error:
+        found.append((LEDGER, str(error)))
+    problems = [
+        {"path": path, "problem": f"{MAY_HOLD} {recording}: {why}" if why else f"holds {recording}"}
+        for path, why in found
+    ]
+    return len(artifacts) + sum(path.exists() for path in published) + 1, problems
 
 
-def _left(out: Path, store: Store, artifacts: Iterable[Item], recording: str) -> Iterator[str]:
-    """Artifacts made for a recording, or for another cut from that video: paths below `out`."""
+def _left(
+    out: Path, store: Store, artifacts: Iterable[Item], recording: str
+) -> Iterator[tuple[str, str | None]]:
+    """Artifacts made for a recording, or for another cut from that video, and such that do not say
+    for whom: as `held` gives them."""
     for stage, key in artifacts:
+        path = store.path(stage, key).relative_to(out).as_posix()
         try:
             facts = store.provenance(stage, key)["facts"]
-        except AvpipeError:
+        except AvpipeError as error:
+            yield path, str(error)
             continue
         video = _info(store, key).get("id") if stage == "download" else None
         if recording in (facts.get("recording"), video):
-            yield store.path(stage, key).relative_to(out).as_posix()
+            yield path, None
     for _, folder in _parts(store, recording):
-        yield folder.relative_to(out).as_posix()
+        yield folder.relative_to(out).as_posix(), None
 
 
 def _parts(store: Store, recording: str) -> list[tuple[str, Path]]:

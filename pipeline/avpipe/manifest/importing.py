@@ -22,12 +22,16 @@ from avpipe.manifest.lists import Row, read_list
 from avpipe.manifest.model import Manifest, Problem
 from avpipe.manifest.reading import read_definition, read_manifest
 from avpipe.manifest.rows import OPTIONAL, REQUIRED, RowParser
+from avpipe.manifest.schema import schema
 from avpipe.manifest.words import YOUTUBE_ID, bad_source
 
 DEFAULT_CATEGORY = "music"
 
 _YOUTUBE = re.compile(
     r"(?:(?:www|m|music)\.)?(?:youtube\.com|youtube-nocookie\.com|youtu\.be)/", re.IGNORECASE
+)
+_NO_YOUTUBE_ID = (
+    "is no YouTube id (11 of A-Z a-z 0-9 _ -); it is kept: correct it or build with --source"
 )
 _YOUTUBE_FOLDERS = frozenset({"", "watch", "shorts", "embed", "live", "v"})
 
@@ -72,6 +76,10 @@ def import_list(
     path = Path(path).expanduser()
     model = read_definition(like)
     name = name or re.sub(r"[^a-z0-9_-]+", "-", path.stem.lower()).strip("-_")
+    if not re.fullmatch(schema()["properties"]["name"]["pattern"], name):
+        raise UsageError(f"--name {name!r}: must be small letters, digits, - and _, as in solos-2")
+    if Path(out).suffix in (".csv", ".toml"):
+        raise UsageError(f"--out {out} is to be a folder; the name of the files is --name")
     toml_file, csv_file = (Path(out).expanduser() / f"{name}.{kind}" for kind in ("toml", "csv"))
     there = [str(file) for file in (toml_file, csv_file) if file.exists()]
     if there and not overwrite:
@@ -79,11 +87,13 @@ def import_list(
     source = source or (str(path.resolve()) if path.is_dir() else "youtube")
     if reason := bad_source(source):
         raise UsageError(f"--source {source!r} {reason}")
-    rows, other_labels = _labelled(read_list(path), model.labels)
+    listed = list(read_list(path))
+    rows, other_labels = _labelled(listed, model.labels)
     parser = RowParser(str(path))
     rows = _usable(parser, rows, category, youtube=source == "youtube")
     if not rows:
-        reason = str(parser.problems[0]) if parser.problems else "no row has a known label"
+        reason = "no row has a known label" if listed else "it has no row"
+        reason = str(parser.problems[0]) if parser.problems else reason
         raise UsageError(f"nothing in {path} can be used: {reason}")
     toml_file.parent.mkdir(parents=True, exist_ok=True)
     write_csv(csv_file, rows)
@@ -133,8 +143,7 @@ def _usable(parser: RowParser, rows: list[Row], category: str, *, youtube: bool)
             usable.append((number, row))
             video = row.get("video", row["id"])
             if youtube and not row.get("url") and not YOUTUBE_ID.fullmatch(video):
-                text = "is no YouTube id (11 of A-Z a-z 0-9 _ -); correct it or build with --source"
-                parser.problem(number, "id", video, text)
+                parser.problem(number, "id", video, _NO_YOUTUBE_ID)
     return usable
 
 

@@ -96,7 +96,9 @@ def _table(text: str, path: Path) -> Iterator[Row]:
         if any(cells):
             row = dict(zip(names, cells, strict=False))
             if len(cells) != len(names):
-                row["wrong_length"] = f"has {len(cells)} cells, the header {len(names)}"
+                row["wrong_length"] = (
+                    f"has {len(cells)} cells, the header {len(names)}: quote those with commas"
+                )
             yield comments + table.line_num, _acappella(row) if acappella else row
 
 

@@ -64,7 +64,8 @@ def read_manifest(dataset: str | Path, *, skip_bad_rows: bool = False) -> Manife
         )
     recordings, wrong = _rows(definition)
     if wrong and not (skip_bad_rows and recordings):
-        raise ManifestError(_one_line(wrong))
+        remedy = "; build --skip-bad-rows makes the rest" if recordings else ""
+        raise ManifestError(_one_line(wrong, remedy))
     if definition.split:
         recordings = splits.fill(recordings, definition.split)
     return replace(
@@ -104,9 +105,9 @@ def check(dataset: str | Path) -> list[Problem]:
     return [] if definition.bring_list is not None else _rows(definition)[1]
 
 
-def _one_line(wrong: Sequence[Problem]) -> str:
+def _one_line(wrong: Sequence[Problem], remedy: str = "") -> str:
     more = f" (and {len(wrong) - 1} more: avpipe manifest check)" if len(wrong) > 1 else ""
-    return f"{wrong[0]}{more}"
+    return f"{wrong[0]}{more}{remedy}"
 
 
 def _rows(definition: Manifest) -> tuple[list[Recording], list[Problem]]:

@@ -124,6 +124,7 @@ def _rows(
                     continue
                 if len(cells) < len(header) or any(cells[len(header) :]):
                     text = f"the row has {len(cells)} cells, the header {len(header)}"
+                    text += ": quote those with commas"
                     parser.problem(row, "row", ",".join(cells), text)
                     continue
                 yield row, dict(zip(header, cells, strict=False))

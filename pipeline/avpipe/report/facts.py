@@ -101,7 +101,7 @@ def read_facts(out: Path, manifest: Manifest) -> Facts:
         DatasetError: nothing is published there, or it cannot be read.
     """
     catalogue = read_catalogue(out)
-    built, reasons = read_built(out)
+    built, reasons = read_built(out, manifest)
     with Ledger(out / FILE) as ledger:
         complete, failures = ledger.complete(), ledger.failures()
         hands = tuple(_hands(ledger, complete, manifest))

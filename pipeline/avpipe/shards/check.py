@@ -1,7 +1,7 @@
 """What must hold inside a shard, whoever wrote it."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -11,8 +11,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from avpipe.annotations import sounding
 from avpipe.errors import AvpipeError
-from avpipe.shards.layout import Column, columns, lengths_of
+from avpipe.shards.layout import Column, columns, kind, lengths_of
 from avpipe.shards.open import (
     attributes_of,
     column,
@@ -22,6 +23,7 @@ from avpipe.shards.open import (
     reading,
     topology_of,
 )
+from avpipe.timegrid import exact
 from avpipe.types import Segment
 
 Segments = dict[str, list[Segment]]
@@ -94,6 +96,9 @@ def _recording_problems(recording: h5py.Group, shard: dict[str, Any]) -> Iterato
     lengths = lengths_of(shard, attributes, segments)
     if "offsets" in recording:
         lengths["B"] = int(dataset(recording, "offsets")[-1])
+    if "onset_seconds" in recording:
+        lengths["M"] = len(dataset(recording, "onset_seconds"))
+    found: dict[str, npt.NDArray[Any]] = {}
     for spec in columns(shard["field"]):
         stored = column(recording, spec)
         expected = spec.shape(lengths)
@@ -104,6 +109,9 @@ def _recording_problems(recording: h5py.Group, shard: dict[str, Any]) -> Iterato
         if crc32(rows) != int(stored.attrs["crc32"]):
             yield f"{spec.name} is damaged: its checksum is not the one it was written with"
         yield from _value_problems(spec, rows)
+        found[spec.name] = rows
+    if kind(shard["field"]) == "notes" and len(found) == len(columns(shard["field"])):
+        yield from _note_problems(found, attributes, segments, shard["fps"])
 
 
 def _value_problems(spec: Column, rows: npt.NDArray[Any]) -> Iterator[str]:
@@ -113,6 +121,32 @@ def _value_problems(spec: Column, rows: npt.NDArray[Any]) -> Iterator[str]:
         yield f"confidence lies in [{rows.min()}, {rows.max()}], not in [0, 1]"
     elif spec.name == "offsets" and (rows[0] != 0 or (np.diff(rows) <= 0).any()):
         yield "offsets do not start at 0 or do not grow"
+
+
+def _note_problems(
+    notes: Mapping[str, npt.NDArray[Any]],
+    attributes: Mapping[str, Any],
+    segments: Sequence[Segment],
+    fps: float,
+) -> Iterator[str]:
+    onset, duration = notes["onset_seconds"], notes["duration_seconds"]
+    end, length = onset + duration, float(attributes["frames"] / exact(fps))
+    late = end > length * (1 + 1e-12)
+    for wrong, what in (
+        ((onset < 0) | late, f"lie outside the {length:g} s of the recording"),
+        (duration <= 0, "last no time"),
+        (notes["pitch_hz"] <= 0, "have no pitch"),
+        (np.diff(onset, prepend=onset[:1]) < 0, "are not in the order of their onsets"),
+        (~sounding(onset, duration, segments, fps), "sound in no segment"),
+        (notes["player"] < 0, "are of no player"),
+        (
+            (notes["source"] < 0) | (notes["source"] >= len(attributes["names"])),
+            "are of no source that is named",
+        ),
+    ):
+        if wrong.any():
+            first = onset[int(np.flatnonzero(wrong)[0])]
+            yield f"{wrong.sum()} notes {what}; the first of them begins at {first} s"
 
 
 def segments_of(recording: h5py.Group) -> list[Segment]:

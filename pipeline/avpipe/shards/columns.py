@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from avpipe.annotations import NOTE, sounding
 from avpipe.errors import DatasetError
 from avpipe.keypoints import files
 from avpipe.shards.layout import kind
@@ -28,6 +29,8 @@ def read_columns(field: str, facts: DatasetFacts, member: Member) -> Arrays:
             return {"audio": _audio(folder / "audio.wav", facts, member)}
         case "stems":
             return {"stems": _stems(folder / "stems.npy", facts, member)}
+        case "notes":
+            return _notes(folder / "notes.npy", facts, member)
         case "keypoints":
             return _keypoints(folder, field, facts, member)
         case "player_keypoints":
@@ -66,6 +69,17 @@ def _stems(path: Path, facts: DatasetFacts, member: Member) -> npt.NDArray[np.fl
         )
     ranges = [s.samples(facts.fps, facts.sample_rate, total) for s in member.segments]
     return np.concatenate([whole[start:stop] for start, stop in ranges])
+
+
+def _notes(path: Path, facts: DatasetFacts, member: Member) -> Arrays:
+    whole = np.load(path, allow_pickle=False)
+    if whole.dtype != NOTE or len(whole) != member.media["notes"]["notes"]:
+        raise DatasetError(
+            f"{member.id}: notes.npy holds {whole.dtype} {whole.shape}, not"
+            f" {member.media['notes']['notes']} notes: delete {path.parent} and build again"
+        )
+    kept = sounding(whole["onset_seconds"], whole["duration_seconds"], member.segments, facts.fps)
+    return {name: whole[name][kept] for name in NOTE.names or ()}
 
 
 def _images(folder: Path, field: str, member: Member) -> Arrays:

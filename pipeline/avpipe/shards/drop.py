@@ -6,9 +6,9 @@ of the old files stays behind.
 """
 
 import hashlib
-from collections.abc import Collection, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from avpipe.errors import DatasetError
 from avpipe.shards.catalogue import (
     INDEX,
     NAME,
-    Catalogue,
     catalogue_bytes,
     read_catalogue,
     shard_name,
@@ -26,7 +25,7 @@ from avpipe.shards.catalogue import (
 from avpipe.shards.check import segments_of, shard_problems
 from avpipe.shards.index import read_index, table_bytes
 from avpipe.shards.layout import columns, declared, lengths_of, storage
-from avpipe.shards.open import attributes_of, column, group, is_shard, open_shard
+from avpipe.shards.open import attributes_of, column, group, is_shard, open_shard, reading
 from avpipe.shards.pack import replace_content, sweep
 from avpipe.shards.publish import published
 from avpipe.shards.write import Entry, create_column, create_group, key_of, set_attributes
@@ -94,23 +93,26 @@ def drop(out: Path, recordings: Collection[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*names, *gone, *([INDEX, NAME] if changed else [])]))
 
 
-def held(out: Path, recording: str) -> Iterator[str]:
-    """Published files that hold something of a recording, those left by a killed build too."""
-    with suppress(DatasetError):
-        catalogue: Catalogue = read_catalogue(out)
-        if recording in catalogue.assignment:
-            yield NAME
-    with suppress(DatasetError):
-        if (out / INDEX).exists() and recording in read_index(out / INDEX)["recording"].to_pylist():
-            yield INDEX
-    for path in sorted((out / "shards").glob("*.h5*")):
-        with suppress(DatasetError):
-            if recording in _names(path):
-                yield path.relative_to(out).as_posix()
+def held(out: Path, recording: str) -> Iterator[tuple[str, str | None]]:
+    """Published files that hold something of a recording, those left by a killed build too: (path
+    below the dataset's folder, None); and those that cannot be read, which nobody can know of:
+    (path, why)."""
+    in_file: list[tuple[Path, Callable[[], Collection[str]]]] = [
+        (out / NAME, lambda: read_catalogue(out).assignment),
+        (out / INDEX, lambda: read_index(out / INDEX)["recording"].to_pylist()),
+    ]
+    shards = sorted((out / "shards").glob("*.h5*"))
+    in_file += [(path, partial(_names, path)) for path in shards]
+    for path, recordings in in_file:
+        try:
+            if path.exists() and recording in recordings():
+                yield path.relative_to(out).as_posix(), None
+        except DatasetError as error:
+            yield path.relative_to(out).as_posix(), str(error)
 
 
 def _names(path: Path) -> set[str]:
-    with open_shard(path) as file:
+    with open_shard(path) as file, reading(path):
         return set(file)
 
 

@@ -132,7 +132,7 @@ def recording_attributes(field: str, facts: DatasetFacts, member: Member) -> Att
 def lengths_of(
     shard: Mapping[str, Any], recording: Mapping[str, Any], segments: Iterable[Segment]
 ) -> Lengths:
-    """The length of every axis of a recording's columns but B, which only its content tells.
+    """The length of every axis of a recording's columns but B and M, which its content tells.
 
     Args:
         shard: attributes of the file.
@@ -157,12 +157,14 @@ def lengths_of(
 
 
 def stored_bytes(field: str, facts: DatasetFacts, member: Member) -> int:
-    """Bytes of a member's rows in a shard of `field`; for images, as if all were of one size."""
+    """Bytes of a member's rows in a shard of `field`; for images and notes, as if they
+    were spread evenly."""
     joints = facts.topologies[field].joints if field in facts.topologies else ()
     shard = {"fps": facts.fps, "sample_rate": facts.sample_rate, "joints": joints}
     media = member.media.get(field, {})
     lengths = lengths_of(shard, media, member.segments)
-    lengths["B"] = media.get("bytes", 0) * lengths["T"] // max(1, member.frames)
+    for axis, total in (("B", media.get("bytes", 0)), ("M", media.get("notes", 0))):
+        lengths[axis] = total * lengths["T"] // max(1, member.frames)
     return sum(
         math.prod(column.shape(lengths)) * np.dtype(column.dtype).itemsize
         for column in columns(field)

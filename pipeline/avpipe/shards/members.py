@@ -48,8 +48,9 @@ class Member:
     frozen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Field -> stages on its way whose outputs were kept on purpose although they were stale."""
     media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Field of images, crops, stems or players -> what its artifact says of itself: `step`,
-    `height`, `width` and `bytes` (of the whole recording), `names`, `squares`, `topology`."""
+    """Field of images, crops, stems, notes or players -> what its artifact says of itself: `step`,
+    `height`, `width`, `bytes` and `notes` (of the whole recording), `names`, `squares`,
+    `topology`."""
 
     @property
     def id(self) -> str:

@@ -23,7 +23,7 @@ from avpipe.shards.open import (
     topology_of,
 )
 from avpipe.shards.publish import locate
-from avpipe.types import Keypoints, Players, Segment, Stems
+from avpipe.types import Keypoints, Notes, Players, Segment, Stems
 
 OPEN_SHARDS = 64
 """Shards that stay open in one process."""
@@ -74,6 +74,22 @@ class ShardReader:
         (samples,) = self._rows(recording, start, stop)
         attributes, _ = self._about(recording)
         return Stems(tuple(attributes["names"]), np.ascontiguousarray(samples.T))
+
+    def notes(self, recording: str, start_seconds: float, stop_seconds: float) -> Notes:
+        """The notes that sound between two instants of a recording, timed from the first one."""
+        attributes, _ = self._about(recording)
+        with reading(self.path):
+            stored = self._known.get(recording) or self._look_up(recording)
+            duration, onset, pitch, player, source = (rows[()] for rows in stored)
+        heard = (onset < stop_seconds) & (onset + duration > start_seconds)
+        return Notes(
+            tuple(attributes["names"]),
+            onset[heard] - start_seconds,
+            duration[heard],
+            pitch[heard],
+            source[heard],
+            player[heard],
+        )
 
     def images(self, recording: str, whole: Segment, window: Segment) -> Images | Players:
         """The images of a window's frames, of each player if there are several.

@@ -8,10 +8,11 @@ A stage is a module with
     Config   frozen dataclass: its parameters with defaults, a docstring under each
     tool     (config) -> dict: identity of the programs and models that shape the output
     run      (job) -> dict: fills `job.out`, returns facts for the provenance sidecar
-    PARAMETERS  (optional) stage whose parameters it has: what is said there holds here too
+    PARAMETERS  (optional) stage whose parameters it has, or some: what is said there holds here
     COLUMNS  (optional) further columns of the manifest that shape the output
     outside  (optional) (config) -> None, or a function (recording) -> dict: digests of files
-             beside the artifacts that shape the output of this recording
+             beside the artifacts that shape the output of this recording, whose `url` says where
+             it comes from; None if these are out of reach, and count as they were
     admission  (optional) (config) -> None, or a function (recording, facts) that raises
              `RecordingFailed` if an output with these facts may not be used under this config
 

@@ -74,14 +74,14 @@ def run(job: Job) -> Facts:
     names = tracks.names([name for name, _ in found], job.recording.extra.get("instruments", ""))
     frames = Scan.read(folder).frames(config.fps)
     samples = sample_count(frames, config.fps, config.sample_rate)
-    sources = list(dict.fromkeys(names if config.merge else _numbered(names)))
+    columns = sources_of(names, config.merge)
+    sources = list(dict.fromkeys(columns))
     if len(sources) < config.min_sources:
         raise RecordingFailed(
             FailureClass.LIMIT,
             f"it has {len(sources)} sources ({' '.join(sources)}), stems.min_sources asks for"
             f" {config.min_sources}",
         )
-    columns = names if config.merge else sources
     stems = np.zeros((samples, len(sources)), np.float32)
     for name, (_, path) in zip(columns, found, strict=True):
         stems[:, sources.index(name)] += _resampled(path, samples, job.out, config)
@@ -95,6 +95,11 @@ def run(job: Job) -> Facts:
     }
     (job.out / "stems.json").write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
     return {**facts, "tracks": len(found)}
+
+
+def sources_of(names: list[str], merge: bool) -> list[str]:
+    """The source that every track belongs to, by what the tracks are."""
+    return names if merge else list(_numbered(names))
 
 
 def _numbered(names: list[str]) -> Iterator[str]:
