@@ -5,7 +5,6 @@ from pathlib import Path
 import typer
 
 from avpipe.cli import output, place
-from avpipe.cli.options import Dataset
 from avpipe.errors import UsageError
 
 
@@ -15,15 +14,14 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: avpipe cite solos > solos.bib")(cite)
 
 
-def stats(dataset: Dataset, out: place.Out = None, json: output.Json = False) -> int:
+def stats(dataset: place.Built, out: place.Out = None, json: output.Json = False) -> int:
     """Counts what was built by category, beside the published table where there is one."""
     from avpipe.fidelity import agreement
-    from avpipe.manifest import read_manifest
     from avpipe.manifest.reference import read_reference
     from avpipe.stats import read_built, statistics
 
-    manifest = read_manifest(dataset)
-    built, failures = read_built(place.find(manifest.name, out))
+    manifest, folder = place.built(dataset, out)
+    built, failures = read_built(folder)
     found = statistics(manifest, built, failures)
     agreed = None
     if manifest.reference is not None:
@@ -47,19 +45,18 @@ def stats(dataset: Dataset, out: place.Out = None, json: output.Json = False) ->
     return 0
 
 
-def cite(dataset: Dataset, out: place.Out = None, json: output.Json = False) -> int:
+def cite(dataset: place.Built, out: place.Out = None, json: output.Json = False) -> int:
     """Prints BibTeX for a dataset and credit for what was used of it, once it is built."""
     from avpipe.cite import cite as citations
     from avpipe.manifest import read_manifest
 
-    manifest = read_manifest(dataset)
     folder: Path | None
     try:
-        folder = place.find(manifest.name, out)
+        manifest, folder = place.built(dataset, out)
     except UsageError:
-        if out is not None:
+        if out is not None or Path(dataset).is_dir():
             raise
-        folder = None
+        manifest, folder = read_manifest(dataset), None
     found = citations(manifest, folder)
     if json:
         output.document(found.as_json())
