@@ -1,13 +1,17 @@
 """The command line: its promises to people and to scripts."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 import typer
 
+from artifacts import RESOURCES
 from avpipe import cli
 
 COMMANDS = sorted(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
@@ -64,7 +68,17 @@ def test_help_loads_nothing_heavy() -> None:
         (["build", "demo", "--max-failed", "many"], "percentage"),
         (["build", "demo", "--cluster", "nowhere.toml"], "local"),
         (["build", "demo", "--no-such-option"], "--help"),
+        (["build", "demo", "--ids", "violon-b"], "did you mean violin-b?"),
+        (["build", "demo", "--freeze", "nowhere"], "nowhere"),
+        (["build", "."], "--out"),
         (["verify", "nothing-here"], "avpipe build"),
+        (["status", "dmeo"], "did you mean demo?"),
+        (["stats", "."], "nothing has been built"),
+        (["inspect", "nothing-here.h5"], "no file nothing-here.h5"),
+        (["errors", "demo", "--class", "gone"], "removed"),
+        (["errors", "demo", "--stage", "nowhere"], "download"),
+        (["train", "--set", "lr=3"], "recipe.NAME=VALUE"),
+        (["train", "--set", "stage.lr=3"], "recipe.NAME=VALUE"),
         (["frobnicate"], "frobnicate"),
     ],
 )
@@ -79,6 +93,77 @@ def test_a_usage_error_is_one_line_and_exit_2(
     assert len(shown.err.splitlines()) == 1
     assert said in shown.err
     assert not list(tmp_path.iterdir())  # nothing was begun
+
+
+def test_a_warning_is_one_line_and_other_programs_keep_theirs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def examine() -> list[object]:
+        warnings.warn("the picture\n is dark", stacklevel=2)
+        return []
+
+    monkeypatch.setattr("avpipe.doctor.examine", examine)
+    before = warnings.showwarning
+    assert cli.run(["doctor", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == "avpipe: warning: the picture is dark\n"
+    assert json.loads(shown.out) == []
+    assert warnings.showwarning is before
+
+
+@pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 1), (errno.EACCES, 2)])
+def test_a_place_that_cannot_be_written_to_is_one_line(
+    number: int, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def examine() -> list[object]:
+        raise OSError(number, os.strerror(number), "looks/page.html")
+
+    monkeypatch.setattr("avpipe.doctor.examine", examine)
+    assert cli.run(["doctor"]) == status
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"avpipe: looks/page.html: {os.strerror(number)}: ")
+    assert len(shown.splitlines()) == 1
+
+
+def test_a_folder_named_in_a_table_can_be_copied(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    title = f"9 recordings in /{'long folder/' * 20}"
+    cli.output.table(title, ["stage"], [["download"]])
+    assert capsys.readouterr().out.splitlines()[0] == title
+
+
+def test_what_was_built_is_found_by_its_name_its_manifest_and_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sound = "sms_sax-phrase_11025"
+    (tmp_path / "list.csv").write_text(f"id,category\n{sound},saxophone\n")
+    (tmp_path / "list.toml").write_text(
+        f"""name = "phrases"
+        title = "A phrase"
+        licence = "CC-BY-4.0"
+        citation = "Nobody"
+        source = '{RESOURCES}'
+        fps = 25
+        sample_rate = 11025
+        fields = ["audio"]
+        recordings = "list.csv"
+        segment.source = "whole"
+        """
+    )
+    assert cli.run(["build", "list.toml", "--workers", "1"]) == 0
+    for dataset in ("phrases", "list.toml", "data/phrases"):
+        assert cli.run(["status", dataset]) == 0
+    for command in ("stats", "cite", "report"):
+        assert cli.run([command, "data/phrases"]) == 0
+    capsys.readouterr()
+    assert cli.run(["remove", "nobody", "--dry-run"]) == 0
+    assert "nothing of them was there" in capsys.readouterr().out
+    assert cli.run(["errors", "phrases", "--id", "nobody"]) == 2
+    assert cli.run(["report", "phrases", "--out-file", "list.csv/page.html"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
 
 
 def test_plan_prints_one_json_document_and_changes_nothing(tmp_path: Path) -> None:

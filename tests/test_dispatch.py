@@ -102,7 +102,7 @@ def test_what_has_failed_and_what_is_unknown_travels_alone() -> None:
 
 
 def test_downloads_pass_one_by_one() -> None:
-    queue = Queue(lambda task: task.pool == "net")
+    queue = Queue(lambda _: "host")
     queue.put(task("measured", pool="net"))
     ((tasks, place),) = queue.start({"net": 1}, 0.0, lambda _: True)
     queue.freed(place)
@@ -110,6 +110,24 @@ def test_downloads_pass_one_by_one() -> None:
     for i in range(9):
         queue.put(task(str(i), pool="net"))
     assert [len(t) for t, _ in queue.start({"net": 2}, 0.0, lambda _: True)] == [1, 1]
+
+
+def test_a_host_that_waits_holds_back_no_other_host() -> None:
+    queue = Queue(lambda task: task.artifact[1].split("/")[0])
+    for key in ("slow/1", "slow/2", "quick/1", "quick/2", "other/1"):
+        queue.put(task(key, pool="net", reason="retry" if key == "quick/2" else "new"))
+    asked: list[str] = []
+
+    def may(task: Task) -> bool:
+        asked.append(task.artifact[1])
+        return not task.artifact[1].startswith("slow")
+
+    assert started(queue, {"net": 2}, may=may) == ["quick/1", "other/1"]
+    assert asked == ["slow/1", "quick/1", "other/1"]  # a host is asked once
+    queue.freed("net")
+    assert started(queue, {"net": 2}, may=may) == ["quick/2"]
+    assert {t.artifact[1] for t in queue.waiting()} == {"slow/1", "slow/2"}
+    assert queue.asked("net") == 2
 
 
 def test_the_last_tasks_do_not_wait_behind_others() -> None:

@@ -118,28 +118,28 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _good(on: _Handler, data: bytes) -> None:
     """The file, or the part of it that is asked for."""
-    on.body(data[_start(on, data) :])
+    on.body(_wanted(on, data))
 
 
-def _start(on: _Handler, data: bytes) -> int:
-    """Answers that the file follows, or a part of it; returns where that begins."""
-    start, more = 0, on.state.headers
+def _wanted(on: _Handler, data: bytes) -> bytes:
+    """Answers that the file follows, or a part of it; returns that."""
+    more = on.state.headers
     if wanted := on.headers.get("Range"):
-        start = int(wanted.removeprefix("bytes=").split("-")[0])
+        first, _, last = wanted.removeprefix("bytes=").partition("-")
+        start, stop = int(first), min(int(last or len(data)), len(data) - 1) + 1
         if start >= len(data):
             on.send_error(416)
             raise ConnectionError
-        span = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        on.head(206, Content_Length=len(data) - start, Content_Range=span, **more)
-    else:
-        on.head(Content_Length=len(data), Accept_Ranges="bytes", **more)
-    return start
+        span = f"bytes {start}-{stop - 1}/{len(data)}"
+        on.head(206, Content_Length=stop - start, Content_Range=span, **more)
+        return data[start:stop]
+    on.head(Content_Length=len(data), Accept_Ranges="bytes", **more)
+    return data
 
 
 def _third(on: _Handler, data: bytes) -> None:
     """A third of the file from where it is asked for, and then breaks off."""
-    start = _start(on, data)
-    on.body(data[start : start + len(data) // 3])
+    on.body(_wanted(on, data)[: len(data) // 3])
     on.reset()
 
 

@@ -129,8 +129,7 @@ def build(
     """
     request = request.restricted()
     selected = request.selected()
-    request.nodes()
-    _ = request.locators  # a wrong source is told before anything starts
+    request.planner(None)  # what cannot be built is told before anything starts
     with exclusive(request.out), Ledger(request.out / FILE, write=True) as ledger:
         request.store.sweep()
         with _interruptible(observer) as stop, _server(request.manifest) as server:

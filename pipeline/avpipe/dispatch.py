@@ -4,8 +4,8 @@ Tasks of later stages go first, so that recordings finish; those that failed in 
 last. A worker gets one task at a time; while tasks are short and many, a bundle of them, and one
 more bundle that waits there: so the way to the worker and back is paid once for all of them, and no
 worker is idle meanwhile. (A bundle that waits too long is stolen by a worker that is done, which is
-Dask's doing.) An artifact is made once, even if two recordings with the same bytes ask
-for it.
+Dask's doing.) Downloads queue up by host: one that has to wait holds back nobody else's. An
+artifact is made once, even if two recordings with the same bytes ask for it.
 """
 
 import heapq
@@ -30,9 +30,11 @@ _Ready = list[tuple[tuple[int, ...], int, Task]]
 class Queue:
     """Tasks that are ready, wait for their time, or are in flight."""
 
-    unforeseeable: Callable[[Task], bool] = lambda _: False
-    """Tasks that travel alone: how long they take says nothing of the next one."""
-    _ready: dict[Pool, _Ready] = field(default_factory=dict)
+    host: Callable[[Task], str | None] = lambda _: None
+    """The host that a task downloads from. Such tasks travel alone: how long one takes says nothing
+    of the next one."""
+    _ready: dict[Pool, dict[str | None, _Ready]] = field(default_factory=dict)
+    """Pool -> host -> tasks."""
     _later: list[tuple[float, int, Task]] = field(default_factory=list)
     _claims: dict[tuple[str, str], list[Task]] = field(default_factory=dict)
     """Artifact that a task of the queue makes -> further tasks that want it."""
@@ -60,18 +62,24 @@ class Queue:
         Args:
             slots: pool -> workers.
             now: the time.
-            may_start: asked for the first task of a pool; if not, the pool waits.
+            may_start: asked for the first task of a host; if not, its tasks wait.
         """
         while self._later and self._later[0][0] <= now:
             self._push(heapq.heappop(self._later)[2])
-        for pool, ready in self._ready.items():
+        for pool, hosts in self._ready.items():
             place: Pool = pool if pool in slots else "cpu"
             size = slots.get(place, 0)
-            while ready and self._in_flight.get(place, 0) < self._room(size, ready):
-                if not may_start(ready[0][2]):
-                    break
-                self._in_flight[place] = self._in_flight.get(place, 0) + 1
-                yield self._bundle(ready, len(ready) // (2 * size)), place
+            heads = [ready for ready in hosts.values() if ready]
+            heapq.heapify(heads)  # by their first tasks: tickets differ
+            while heads and self._in_flight.get(place, 0) < self._room(size, heads[0]):
+                ready = heads[0]
+                if may_start(ready[0][2]):
+                    self._in_flight[place] = self._in_flight.get(place, 0) + 1
+                    yield self._bundle(ready, len(ready) // (2 * size)), place
+                    if ready:
+                        heapq.heapreplace(heads, ready)
+                        continue
+                heapq.heappop(heads)
 
     def _room(self, size: int, ready: _Ready) -> int:
         """Bundles that may be in flight; the last tasks do not wait behind others."""
@@ -92,7 +100,7 @@ class Queue:
     def _expected(self, task: Task) -> float:
         """Seconds that it will take; infinite if nobody can know."""
         failed = task.step.failure is not None or task.node.name in task.walk.histories
-        if failed or self.unforeseeable(task):
+        if failed or self.host(task) is not None:
             return float("inf")
         return self._seconds.get(task.node.name, float("inf"))
 
@@ -119,12 +127,13 @@ class Queue:
 
     def waiting(self) -> Iterator[Task]:
         """Tasks that have not started."""
-        yield from (task for ready in self._ready.values() for _, _, task in ready)
+        for hosts in self._ready.values():
+            yield from (task for ready in hosts.values() for _, _, task in ready)
         yield from (task for _, _, task in self._later)
 
     def asked(self, pool: Pool) -> int:
         """How many tasks are ready for a pool."""
-        return len(self._ready.get(pool, ()))
+        return sum(map(len, self._ready.get(pool, {}).values()))
 
     def _claim(self, task: Task) -> bool:
         """True if no task of the queue makes this artifact; else the task waits for that one."""
@@ -135,5 +144,5 @@ class Queue:
         return True
 
     def _push(self, task: Task) -> None:
-        ready = self._ready.setdefault(task.pool, [])
+        ready = self._ready.setdefault(task.pool, {}).setdefault(self.host(task), [])
         heapq.heappush(ready, (task.urgency, next(self._tickets), task))

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from avpipe.errors import FailureClass
 
+_YOUTUBE = "youtube.com"
+
 
 @dataclass(frozen=True, slots=True)
 class PaceConfig:
@@ -42,26 +44,27 @@ class Pace:
 
     def wait_seconds(self, locator: str, now: float) -> float:
         """How long to wait before a download from there may start; 0: now."""
-        return max(0.0, self._next.get(_host(locator), now) - now)
+        return max(0.0, self._next.get(host(locator), now) - now)
 
     def started(self, locator: str, now: float) -> None:
         """A download from there starts now."""
         mean = interval_seconds(locator, self._config)
         spread = random.uniform(1 - self._config.jitter, 1 + self._config.jitter)
-        self._next[_host(locator)] = now + mean * spread
+        self._next[host(locator)] = now + mean * spread
 
 
 def interval_seconds(locator: str, config: PaceConfig) -> float:
     """Mean time between the starts of two downloads from there."""
     if "://" not in locator:
         return 0.0
-    host = _host(locator)
-    youtube = host == "youtu.be" or f".{host}".endswith(".youtube.com")
+    youtube = host(locator) == _YOUTUBE
     return config.youtube_interval_seconds if youtube else config.interval_seconds
 
 
-def _host(locator: str) -> str:
-    return urlsplit(locator).hostname or ""
+def host(locator: str) -> str:
+    """The host that a download from there asks; one name for all of YouTube's."""
+    name = urlsplit(locator).hostname or ""
+    return _YOUTUBE if name == "youtu.be" or f".{name}".endswith(f".{_YOUTUBE}") else name
 
 
 class Breaker:

@@ -1,5 +1,6 @@
 """What is to be built, and how: the options of a build over a manifest."""
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -109,7 +110,9 @@ class Request:
             known = {r.id for r in recordings}
             for name in self.ids:
                 if name not in known:
-                    raise UsageError(f"--ids: {self.manifest.name} has no recording {name!r}")
+                    near = difflib.get_close_matches(name, known, 1)
+                    hint = f": did you mean {near[0]}?" if near else ""
+                    raise UsageError(f"--ids: {self.manifest.name} has no recording {name!r}{hint}")
             recordings = tuple(r for r in recordings if r.id in set(self.ids))
         return recordings[: self.limit]
 

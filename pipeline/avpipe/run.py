@@ -17,7 +17,7 @@ from avpipe.dag import Node
 from avpipe.dispatch import Queue
 from avpipe.errors import AvpipeError, FailureClass, Interrupted
 from avpipe.ledger import Attempt, Failure, Ledger
-from avpipe.pacing import Gate
+from avpipe.pacing import Gate, host
 from avpipe.plan import Planner, StageCount, Status, Step
 from avpipe.profile import Profile
 from avpipe.stages import Pool
@@ -116,7 +116,7 @@ class Run:
         self._observer, self._stop = observer, stop
         self._offline, self._drain_seconds = offline, drain_seconds
         self._gate = Gate(profile.pace)
-        self._queue = Queue(self._remote)
+        self._queue = Queue(self._host)
         self._fatal: str | None = None
         self._missed: set[Pool] = set()
         self.result = Result({node.name: StageCount() for node in planner.nodes})
@@ -211,6 +211,9 @@ class Run:
 
     def _remote(self, task: Task) -> bool:
         return not task.node.needs and "://" in self._locators[task.walk.recording.id]
+
+    def _host(self, task: Task) -> str | None:
+        return host(self._locators[task.walk.recording.id]) if self._remote(task) else None
 
     def _may_start(self, task: Task) -> bool:
         if not self._remote(task):

@@ -139,7 +139,7 @@ def test_another_address_or_format_starts_anew(place: Place) -> None:
     assert place.server.ranges["/good/other.mp4"][-1] is None
 
 
-def test_parts_of_other_programs_and_fragments_start_anew(place: Place) -> None:
+def test_parts_and_fragments_of_unknown_files_start_anew(place: Place) -> None:
     """Their state is not known to be what is in the file."""
     place.fail("third")
     part = next(place.partial.glob("*.part"))

@@ -7,6 +7,7 @@ everything else to stderr.
 """
 
 import sys
+import warnings
 
 import typer
 
@@ -23,7 +24,7 @@ from avpipe.cli import (
     separation,
     statistics,
 )
-from avpipe.errors import AvpipeError, Interrupted, Locked
+from avpipe.errors import AvpipeError, Interrupted, Locked, is_full
 
 app = typer.Typer(
     name="avpipe",
@@ -56,6 +57,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Runs a command and returns its exit status."""
+    with warnings.catch_warnings():
+        warnings.showwarning = output.warning
+        return _run(arguments)
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         status = app(arguments or sys.argv[1:] or ["--help"], standalone_mode=False)
         return status if isinstance(status, int) else 0
@@ -77,3 +84,10 @@ def run(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `avpipe ... | head`
         sys.stderr.close()
         return 1
+    except OSError as error:  # a file or folder that the command line names, a full disk
+        if error.filename is None and not is_full(error):
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        remedy = "make room" if is_full(error) else "name another place, or see its permissions"
+        output.error(f"{place}{error.strerror}: {remedy}, and run it again")
+        return 1 if is_full(error) else 2

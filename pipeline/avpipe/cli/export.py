@@ -20,7 +20,7 @@ def export(
     ],
     target: Annotated[
         Path | None,
-        typer.Argument(metavar="[FOLDER]", help="Where to [default: <dataset>-<format>]."),
+        typer.Argument(metavar="FOLDER", help="Where to [default: <dataset>-<format>]."),
     ] = None,
     out: place.Out = None,
     json: output.Json = False,

@@ -48,11 +48,19 @@ def errors(
     json: output.Json = False,
 ) -> int:
     """What failed, where and why; with --id every attempt of one recording."""
+    from avpipe.dag import LINE
+    from avpipe.errors import FailureClass, UsageError
     from avpipe.ledger import FILE, Ledger
 
+    if failure is not None and failure not in [*FailureClass]:
+        raise UsageError(f"--class {failure}: the classes are {', '.join(FailureClass)}")
+    if stage is not None and stage not in LINE:
+        raise UsageError(f"--stage {stage}: the stages are {', '.join(LINE)}")
     with Ledger(place.find(dataset, out) / FILE) as ledger:
         if recording is not None:
             attempts = ledger.attempts(recording)
+            if not attempts:
+                raise UsageError(f"--id {recording}: nothing is logged of a recording with this id")
             if json:
                 output.document(attempts)
             else:

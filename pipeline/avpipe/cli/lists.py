@@ -76,7 +76,7 @@ def lock(
 
 def remove(
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="ID...", help="Recordings, or videos.")
+        list[str] | None, typer.Argument(metavar="ID", help="Recordings, or videos.")
     ] = None,
     channel: Annotated[
         str | None, typer.Option(metavar="ID", help="All recordings of a channel: id, name or URL.")
@@ -135,12 +135,12 @@ def _print(folder: str, found: list["Removal"], dry_run: bool) -> None:
     rows = [[r.id, r.artifacts, r.bytes / 1e6, len(r.files)] for r in found]
     title = f"{'would go' if dry_run else 'gone'} from {folder}"
     output.table(title, ["recording", "artifacts", "MB", "files rewritten"], rows)
-    for row in found:
-        if not (row.artifacts or row.files):
-            output.text(
-                f"{row.id}: nothing of it is there; it {'would be' if dry_run else 'is'} blocked"
-                " (whoever meant another id deletes its line in removed.jsonl)"
-            )
+    if unknown := [r.id for r in found if not (r.artifacts or r.files)]:
+        blocked = "would be blocked" if dry_run else "blocked"
+        output.text(
+            f"nothing of them was there, {blocked} from now on: {', '.join(unknown)}"
+            " (whoever meant another id deletes its line in removed.jsonl)"
+        )
     for kind in ("exports", "checkpoints"):
         for path in sorted({path for row in found for path in getattr(row, kind)}):
             output.text(f"{kind[:-1]} that holds what was learnt or copied from them: {path}")

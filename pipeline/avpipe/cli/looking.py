@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from avpipe.cli import output, place
-from avpipe.cli.options import Dataset, read_rest
 from avpipe.errors import UsageError
 
 if TYPE_CHECKING:
     from avpipe.comparison import Detection, Pair
-    from avpipe.manifest import Manifest
 
 
 def register(app: typer.Typer) -> None:
@@ -198,33 +196,21 @@ def _show(
 
 
 def report(
-    dataset: Dataset,
+    dataset: place.Built,
     out: place.Out = None,
     out_file: Annotated[Path, typer.Option("--out-file", help="The page.")] = Path("report.html"),
     json: output.Json = False,
 ) -> int:
     """Writes what was built as one page: counts, failures, files, how it was made, some clips.
 
-    DATASET is a name, a manifest, or the folder of a built dataset. The page needs nothing else
-    and loads nothing.
+    The page needs nothing else and loads nothing.
     """
     from avpipe.report.dataset import write_report
 
-    manifest, folder = _built(dataset, out)
+    manifest, folder = place.built(dataset, out)
     write_report(folder, manifest, out_file)
     if json:
         output.document({"dataset": manifest.name, "page": str(out_file.absolute())})
     else:
         output.text(f"{out_file.absolute()}: {out_file.stat().st_size / 1e6:,.1f} MB")
     return 0
-
-
-def _built(dataset: str, out: Path | None) -> "tuple[Manifest, Path]":
-    """The manifest of a dataset and where it was built."""
-    from avpipe.report.facts import manifest_of
-
-    if out is None and Path(dataset).is_dir():
-        folder = place.find(dataset)
-        return manifest_of(folder), folder
-    manifest = read_rest(dataset)
-    return manifest, place.find(manifest.name, out)

@@ -37,6 +37,8 @@ def inspect(
 
     shard = Path(dataset)
     if shard.suffix == ".h5":
+        if not shard.is_file():
+            raise UsageError(f"there is no file {shard}: shards are in DATASET/shards")
         shards = [shard]
     else:
         folder = place.find(dataset, out)

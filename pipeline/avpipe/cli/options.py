@@ -32,7 +32,10 @@ class BuildOptions:
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of the dataset [default: data/<dataset>].")
     ] = None
-    workers: Annotated[int, typer.Option(min=0, help="CPU workers [default: one per core].")] = 0
+    workers: Annotated[
+        int,
+        typer.Option(min=0, show_default=False, help="CPU workers [default: 0, one per core]."),
+    ] = 0
     cluster: Annotated[
         str | None,
         typer.Option(
@@ -179,8 +182,14 @@ def _names(option: str, text: str | None) -> tuple[str, ...] | None:
     return names
 
 
-def parse_settings(texts: list[str]) -> dict[str, dict[str, Any]]:
+def parse_settings(
+    texts: list[str], form: str = "stage.param=value, as in segment.max_gap=6"
+) -> dict[str, dict[str, Any]]:
     """`stage.param=value` texts; the value is TOML, or plain text where it is not.
+
+    Args:
+        texts: what was given.
+        form: how it must be written, for the error.
 
     Raises:
         UsageError: a text of another form.
@@ -194,7 +203,7 @@ def parse_settings(texts: list[str]) -> dict[str, dict[str, Any]]:
         name, equals, value = text.partition("=")
         stage, dot, parameter = name.strip().partition(".")
         if not (equals and dot and parameter):
-            raise UsageError(f"--set {text}: must be stage.param=value, as in segment.max_gap=6")
+            raise UsageError(f"--set {text}: must be {form}")
         try:
             parsed = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:

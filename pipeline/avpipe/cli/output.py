@@ -17,6 +17,11 @@ def error(text: str) -> None:
     print(f"avpipe: {' '.join(text.split())}", file=sys.stderr)  # noqa: T201
 
 
+def warning(message: Warning | str, *_: object, **__: object) -> None:
+    """The same for a Python warning, in place of `warnings.showwarning`."""
+    error(f"warning: {message}")
+
+
 def document(value: Any) -> None:
     """The JSON document of `--json`."""
     json.dump(value, sys.stdout, indent=1, default=str, allow_nan=False)
@@ -34,7 +39,7 @@ def table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(title=title or None, title_justify="left", header_style="bold")
+    grid = Table(header_style="bold")
     for i, name in enumerate(columns):
         numeric = all(isinstance(row[i], int | float) or row[i] in ("", None) for row in rows)
         grid.add_column(name, justify="right" if numeric and rows else "left", overflow="fold")
@@ -43,6 +48,8 @@ def table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
     console = Console(file=sys.stdout)
     if not console.is_terminal:
         console.width = max(console.width, _FILE_COLUMNS)
+    if title:
+        console.print(Text(title, style="italic"), soft_wrap=True)
     console.print(grid)
 
 

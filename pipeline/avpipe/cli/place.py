@@ -1,14 +1,23 @@
 """Where a built dataset is: the argument of every command that looks at one."""
 
+import difflib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from avpipe.cli.options import read_rest
 from avpipe.errors import UsageError
 
+if TYPE_CHECKING:
+    from avpipe.manifest import Manifest
+
 Place = Annotated[
-    str, typer.Argument(metavar="DATASET", help="Its folder, or its name (then data/<name>).")
+    str, typer.Argument(metavar="DATASET", help="Its folder, name or manifest (then data/<name>).")
+]
+Built = Annotated[
+    str,
+    typer.Argument(metavar="DATASET", help="A name, a manifest's path, or its folder once built."),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the dataset.")]
 
@@ -19,11 +28,49 @@ def find(place: str, out: Path | None = None) -> Path:
     Raises:
         UsageError: there is none.
     """
-    candidates = (
-        [out] if out else list(dict.fromkeys((Path(place), Path("data") / Path(place).stem)))
-    )
+    candidates = [out] if out else list(dict.fromkeys((Path(place), Path("data") / _name(place))))
     for folder in candidates:
         if (folder / "ledger.sqlite").exists() or (folder / "MANIFEST.json").exists():
             return folder.absolute()
     looked = " nor ".join(str(folder) for folder in candidates)
-    raise UsageError(f"nothing has been built in {looked}: run `avpipe build {place}` first")
+    near = _like(place)
+    remedy = f"did you mean {near}?" if near else f"run `avpipe build {place}` first"
+    raise UsageError(f"nothing has been built in {looked}: {remedy}")
+
+
+def built(dataset: str, out: Path | None = None) -> "tuple[Manifest, Path]":
+    """The manifest of a dataset and where it was built.
+
+    Args:
+        dataset: a name, a manifest, or the folder of a built dataset.
+        out: its folder, if it is not `data/<name>`.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from avpipe.report.facts import manifest_of
+
+    if out is None and Path(dataset).is_dir():
+        folder = find(dataset)
+        return manifest_of(folder), folder
+    manifest = read_rest(dataset)
+    return manifest, find(manifest.name, out)
+
+
+def _name(place: str) -> str:
+    """What a dataset is called whose name or manifest was given."""
+    if not place.endswith(".toml"):
+        return Path(place).name
+    from avpipe.manifest import read_definition
+
+    return read_definition(place).name
+
+
+def _like(place: str) -> str | None:
+    """A name that may have been meant: of a dataset that is built, or can be."""
+    from avpipe.manifest import names
+
+    known = {*names(), *(path.parent.name for path in Path("data").glob("*/ledger.sqlite"))}
+    if place in known or Path(place).exists():
+        return None
+    return next(iter(difflib.get_close_matches(place, sorted(known), 1)), None)

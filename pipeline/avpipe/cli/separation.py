@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 def train(
     separator: Annotated[
-        str | None, typer.Argument(metavar="[SEPARATOR]", help="Instead of the recipe's.")
+        str | None, typer.Argument(metavar="SEPARATOR", help="Instead of the recipe's.")
     ] = None,
     data: Annotated[Path, typer.Option(help="A built dataset.")] = Path(),
     recipe: Annotated[str, typer.Option(help="A published training, or short.")] = "short",
@@ -78,12 +78,11 @@ def train(
         else:
             output.table("", ["recipe", "separator", "follows"], rows)
         return 0
-    settings = parse_settings(setting or [])
+    form = "recipe.NAME=VALUE or separator.NAME=VALUE, as in recipe.batch=8"
+    settings = parse_settings(setting or [], form)
     for table in settings:
         if table not in ("recipe", "separator"):
-            raise UsageError(
-                f"--set {table}....: must be recipe.NAME=VALUE or separator.NAME=VALUE"
-            )
+            raise UsageError(f"--set {table}: must be {form}")
     options = settings.get("separator", {})
     if pretrained is not None:
         options = {**options, "pretrained": pretrained}
@@ -120,7 +119,7 @@ def train(
 
 def evaluate(
     systems: Annotated[
-        list[str], typer.Argument(metavar="SYSTEM...", help="Runs, and the bounds oracle, mixture.")
+        list[str], typer.Argument(metavar="SYSTEM", help="Runs, and the bounds oracle, mixture.")
     ],
     data: Annotated[
         Path, typer.Option(help="A dataset, or a folder of ensembles with stems.")

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from avpipe.cli import output, place
-from avpipe.cli.options import Dataset, read_rest
+from avpipe.cli.options import read_rest
 from avpipe.errors import UsageError
 
 
@@ -15,14 +15,14 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: avpipe cite solos > solos.bib")(cite)
 
 
-def stats(dataset: Dataset, out: place.Out = None, json: output.Json = False) -> int:
+def stats(dataset: place.Built, out: place.Out = None, json: output.Json = False) -> int:
     """Counts what was built by category, beside the published table where there is one."""
     from avpipe.fidelity import agreement
     from avpipe.manifest.reference import read_reference
     from avpipe.stats import read_built, statistics
 
-    manifest = read_rest(dataset)
-    built, failures = read_built(place.find(manifest.name, out), manifest)
+    manifest, folder = place.built(dataset, out)
+    built, failures = read_built(folder, manifest)
     found = statistics(manifest, built, failures)
     agreed = None
     if manifest.reference is not None:
@@ -48,18 +48,17 @@ def stats(dataset: Dataset, out: place.Out = None, json: output.Json = False) ->
     return 0
 
 
-def cite(dataset: Dataset, out: place.Out = None, json: output.Json = False) -> int:
+def cite(dataset: place.Built, out: place.Out = None, json: output.Json = False) -> int:
     """Prints BibTeX for a dataset and credit for what was used of it, once it is built."""
     from avpipe.cite import cite as citations
 
-    manifest = read_rest(dataset)
     folder: Path | None
     try:
-        folder = place.find(manifest.name, out)
+        manifest, folder = place.built(dataset, out)
     except UsageError:
-        if out is not None:
+        if out is not None or Path(dataset).is_dir():
             raise
-        folder = None
+        manifest, folder = read_rest(dataset), None
     found = citations(manifest, folder)
     if json:
         output.document(found.as_json())

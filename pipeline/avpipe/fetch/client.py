@@ -63,6 +63,8 @@ class Client(YoutubeDL):  # type: ignore[misc]  # it has no annotations
     def _watch(self, status: dict[str, Any]) -> None:
         if status["status"] == "downloading" and "fragment_index" not in status:
             self._partial.arriving(status["tmpfilename"], self._version)
+        elif status["status"] == "downloading" and status.get("fragment_count"):
+            self._partial.arriving_in(status["tmpfilename"], status["fragment_count"])
         elif status["status"] == "finished":
             self._partial.arrived(status["filename"])
 

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, Self
 
 from avpipe.errors import FailureClass, RecordingFailed
 from avpipe.fetch.options import Options
+from avpipe.fetch.partial import is_fragment
 
 _TICK_SECONDS = 1.0
 
@@ -90,9 +91,11 @@ class Guard:
 
     def size(self) -> int:
         """Bytes in the folder, those of earlier attempts too; files that vanish meanwhile count
-        nothing."""
+        nothing, nor do fragments, which are in their file as well."""
         total = 0
         for path in self._folder.iterdir():
+            if is_fragment(path):
+                continue
             try:
                 total += path.stat().st_size
             except FileNotFoundError:

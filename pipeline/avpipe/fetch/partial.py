@@ -8,12 +8,16 @@ address each part is of. An attempt goes on from a part only
     if the server names the same size, ETag and Last-Modified as before,
     if the last bytes that had arrived, which are asked for again, are the same again
 
-and else starts anew; so it does with what arrives in fragments or through another program, of which
-nobody can say how far it is.
+and else starts anew. Of what arrives in fragments (HLS, DASH) the whole fragments stay, as they
+came, and yt-dlp puts them together anew: where it believes to have been it does not know for sure.
+They are gone on with if there are as many as before and the last one, fetched again, is the same.
+What arrives through another program starts anew.
 """
 
 import fcntl
+import filecmp
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -36,6 +40,17 @@ class Version:
     size: int | None
     etag: str | None
     modified: str | None
+
+
+_FRAGMENT = re.compile(r"(.+\.part)-Frag(\d+)")
+"""A whole fragment, as yt-dlp names it: the part that it belongs to, and its number."""
+_HELD = ".held"
+"""Ending of the last fragment that had arrived, until it has been fetched again."""
+
+
+def is_fragment(path: Path) -> bool:
+    """Whether a file is a whole fragment, of which a copy is or will be in its part."""
+    return _FRAGMENT.fullmatch(path.name.removesuffix(_HELD)) is not None
 
 
 class Changed(Exception):
@@ -61,15 +76,21 @@ class Partial:
         self._versions: dict[str, Version] = {}
         self._tails: dict[str, tuple[int, bytes]] = {}
         """Part -> where its last bytes began that were cut off, and what they were."""
+        self._fragments: dict[str, int] = {}
+        """Part -> of how many fragments it is."""
+        self._held = list(folder.glob(f"*{_HELD}"))
+        """Fragments that are still to be compared with what they are now."""
         known = _read(folder)
         try:
             versions = {name: Version(**value) for name, value in known["versions"].items()}
-        except (KeyError, TypeError, AttributeError):  # of another version of avpipe
-            versions = {}
+            fragments = {name: int(count) for name, count in known["fragments"].items()}
+        except (KeyError, TypeError, ValueError, AttributeError):  # of another version of avpipe
+            versions, fragments = {}, {}
         if known.get("url") == self._owner["url"]:
-            self._versions = versions
+            self._versions, self._fragments = versions, fragments
         else:
             self.clear()
+        self._let_go()
         self._keep_what_can_go_on()
         self._write()
 
@@ -77,11 +98,11 @@ class Partial:
         """Drops all that has arrived."""
         for path in self._files():
             path.unlink()
-        self._versions, self._tails = {}, {}
+        self._versions, self._tails, self._fragments, self._held = {}, {}, {}, []
 
     def rest_from(self, start: int) -> str | None:
         """Name of the part that a request from byte `start` on would go on with, if one would."""
-        parts = (path for path in self._files() if path.name.endswith(".part"))
+        parts = (path for path in self._files() if path.name in self._versions)
         return next((path.name for path in parts if path.stat().st_size == start), None)
 
     def is_of(self, name: str, version: Version) -> bool:
@@ -100,6 +121,19 @@ class Partial:
             self._versions[name] = version
             self._write()
 
+    def arriving_in(self, path: str, fragments: int) -> None:
+        """Notes of how many fragments the part at `path` is; called as they arrive.
+
+        Raises:
+            Changed: those that were there are of another file.
+        """
+        name = Path(path).name
+        if name not in self._fragments:
+            self._fragments[name] = fragments
+            self._write()
+        if self._fragments[name] != fragments or not self._same_again():
+            raise Changed
+
     def arrived(self, path: str) -> None:
         """The file at `path` is whole.
 
@@ -107,6 +141,11 @@ class Partial:
             Changed: its part was of another file.
         """
         whole = Path(path)
+        if not self._same_again():
+            raise Changed
+        for fragment in self._fragments_of(f"{whole.name}.part"):
+            fragment.unlink()
+        self._fragments.pop(f"{whole.name}.part", None)
         start, tail = self._tails.pop(f"{whole.name}.part", (0, b""))
         with whole.open("rb") as file:
             file.seek(start)
@@ -124,10 +163,42 @@ class Partial:
                     self._tails[path.name] = start, file.read()
                     file.truncate(start)
             elif any(mark in path.name for mark in (".part", ".ytdl", ".temp.")):
-                path.unlink()
+                fragment = _FRAGMENT.fullmatch(path.name)
+                if not (fragment and fragment[1] in self._fragments and path.stat().st_size):
+                    path.unlink()
+        for name in self._fragments:
+            if whole := self._fragments_of(name):
+                self._held.append(whole[-1].rename(f"{whole[-1]}{_HELD}"))
+
+    def _fragments_of(self, part: str) -> list[Path]:
+        """The whole fragments of a part that are there, by number."""
+        found = [(_FRAGMENT.fullmatch(path.name), path) for path in self._files()]
+        numbered = [(int(match[2]), path) for match, path in found if match and match[1] == part]
+        return [path for _, path in sorted(numbered)]
+
+    def _same_again(self) -> bool:
+        """Compares fragments that were fetched again with what they were; False if one differs."""
+        for held in [*self._held]:
+            again = held.with_suffix("")
+            if again.exists():
+                if not filecmp.cmp(held, again, shallow=False):
+                    return False
+                held.unlink()
+                self._held.remove(held)
+        return True
+
+    def _let_go(self) -> None:
+        """Puts back the fragments that were not fetched again; drops all if one is another now."""
+        if not self._same_again():
+            self.clear()
+            self._write()
+        for held in self._held:
+            held.rename(held.with_suffix(""))
+        self._held = []
 
     def give_back(self) -> None:
-        """Puts back the ends of parts that have not grown in this attempt."""
+        """Puts back the ends of parts that have not grown in this attempt, and last fragments."""
+        self._let_go()
         for name, (start, tail) in self._tails.items():
             part = self.folder / name
             if part.exists() and part.stat().st_size == start:
@@ -140,7 +211,8 @@ class Partial:
     def _write(self) -> None:
         versions = {name: asdict(version) for name, version in self._versions.items()}
         new = self.folder / f"{_FILE}.part"
-        new.write_text(json.dumps({**self._owner, "versions": versions}, sort_keys=True) + "\n")
+        known = {**self._owner, "versions": versions, "fragments": self._fragments}
+        new.write_text(json.dumps(known, sort_keys=True) + "\n")
         new.replace(self.folder / _FILE)
 
 

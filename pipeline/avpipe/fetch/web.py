@@ -141,6 +141,7 @@ def _parameters(folder: Path, private: Path, options: Options, guard: Guard) -> 
         "match_filter": admit,
         "progress_hooks": [guard.progress],
         "skip_unavailable_fragments": False,
+        "keep_fragments": True,  # for the next attempt
         "ffmpeg_location": str(ffmpeg.executable()),
         "js_runtimes": {"deno": {}, "node": {}, "bun": {}, "quickjs": {}},
         "retries": options.retries,

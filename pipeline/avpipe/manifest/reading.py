@@ -32,6 +32,11 @@ def find(dataset: str | Path) -> Path:
         UsageError: there is no such dataset.
     """
     path = Path(dataset).expanduser()
+    if path.is_dir() and str(dataset) not in names():
+        raise UsageError(
+            f"{path} is a folder: give the name or the manifest of a dataset; where it is built is"
+            " for --out"
+        )
     if path.suffix == ".toml" or len(path.parts) > 1:
         if path.is_file():
             return path
