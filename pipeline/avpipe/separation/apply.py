@@ -105,7 +105,7 @@ def separate(
     with ExitStack() as open_files:
         seen = [name for name in names if name != ACCOMPANIMENT]
         if videos or (look.needs and scene is None):
-            footage = open_files.enter_context(opened(Path(recording), len(seen), device))
+            footage = open_files.enter_context(opened(Path(recording), len(seen)))
         if look.needs:
             scene = scene or watch(footage, look, device)
             see = partial(scene.context, look)
