@@ -18,7 +18,10 @@ from avpipe.detectors.mediapipe import Body
 from avpipe.errors import AvpipeError, UsageError
 from avpipe.export import export
 from avpipe.media import decode_frames, ffmpeg
-from avpipe.players import around, persons
+from avpipe.players import around, largest, persons
+from avpipe.separation import footage
+from avpipe.separation.players import watch
+from avpipe.separation.sight import Look
 from avpipe.shards.open import open_shard
 from avpipe.stages import Job, players
 from avpipe.types import Players, Recording
@@ -229,19 +232,50 @@ def test_a_recording_without_video_or_names_has_no_views_and_says_why(tmp_path):
         assert (written["present"], written["frames"], written["squares"]) == (False, 80, [])
 
 
-def test_who_is_seen_in_fewer_than_half_of_the_frames_is_no_player():
-    def body(x: float, presence: float) -> Body:
-        xy = np.zeros((39, 2))
-        xy[:33] = (x, 300.0)
-        xy[11], xy[12] = (x + 40, 300.0), (x - 40, 300.0)
-        return Body(xy, np.ones(39), presence)
+def body(x: float, presence: float, width: float = 80) -> Body:
+    xy = np.zeros((39, 2))
+    xy[:33] = (x, 300.0)
+    xy[11], xy[12] = (x + width / 2, 300.0), (x - width / 2, 300.0)
+    return Body(xy, np.ones(39), presence)
 
+
+def test_who_is_seen_in_fewer_than_half_of_the_frames_is_no_player():
     frames = [[body(600 + 5 * t, 0.9), body(100 - 3 * t, 0.95)] for t in range(6)]
     frames[2].append(body(350, 0.99))
     found = persons(frames)
     assert [len(person) for person in found] == [6, 6]
     assert found[0][0].xy[0, 0] < 200 < found[1][0].xy[0, 0]
     square = around(found[0], 0.0, 400, 800)
-    assert square.side <= 400
+    assert square.width == square.height <= 400
     assert square.left <= 50
-    assert square.left + square.side >= 140
+    assert square.left + square.width >= 140
+
+
+def test_of_more_people_than_players_the_largest_are_shown_to_a_separator(monkeypatch, resources):
+    small, large, larger = ([body(x, 0.9, w)] * 12 for x, w in ((90, 40), (250, 80), (430, 90)))
+    assert largest([larger, small, large], 2) == [larger, large]
+    monkeypatch.setattr(footage, "find", lambda *_: [small, large, larger])
+    video = resources / "urmp_09_vn_crop.mp4"
+    with (
+        pytest.warns(UserWarning, match="3 people are found in the picture: the 2 largest ones"),
+        footage.opened(video, 2) as film,
+    ):
+        left, right = film.places
+    assert left.left < 250 < left.left + left.width < right.left + right.width
+    assert right.left < 430 < right.left + right.width
+
+
+def test_a_separator_is_shown_what_the_dataset_holds_of_each_player(clip, source):
+    look = Look(frozenset({"frames", "keypoints"}), "openpose67")
+    held, skeletons = clip.fields["player_frames"], clip.fields["player_skeletons"]
+    with footage.opened(source / PIECE / f"Vid_{PIECE}.mp4", 3) as film:
+        assert [(p.left, p.top, p.width) for p in film.places] == list(held.squares)
+        scene = watch(film, look)
+    for number, player in enumerate(scene.sources):
+        shown = player.read(0, FRAMES, ("frames", "skeleton"))
+        assert shown.fields["frames"].jpeg.tobytes() == held[number].jpeg.tobytes()
+        skeleton = skeletons[number]
+        np.testing.assert_array_equal(shown.keypoints.confidence, skeleton.confidence)
+        known = (skeleton.confidence > 0) | skeleton.filled
+        moved = skeleton.xy[known] - skeletons.squares[number][:2]
+        np.testing.assert_allclose(shown.keypoints.xy[known], moved, atol=1e-3)

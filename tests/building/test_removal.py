@@ -163,7 +163,7 @@ def test_the_command_line_removes_and_proves_it(done: Make, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["ok"]
     assert cli.run(["remove", "violim", "--out", out]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "nothing of them was there, blocked from now on: violim (whoever meant another id" in said
+    assert "there, blocked from now on: violim (whoever meant another id" in said
     assert cli.run(["remove", "--out", out]) == 2
     assert cli.run(["remove", "--channel", "nobody", "--out", out]) == 2
 

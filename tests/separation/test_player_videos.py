@@ -10,8 +10,8 @@ from scipy.signal import correlate
 
 from avpipe.errors import UsageError
 from avpipe.media import ffmpeg, scan
+from avpipe.players import Place
 from avpipe.separation import footage, separate
-from avpipe.separation.footage import Place
 from clips import RESOURCES
 from untrained_run import make_run
 
@@ -60,10 +60,11 @@ def test_players_are_found_where_they_are(duet: Path) -> None:
         trumpeter, violinist = film.places
     assert (film.frames, film.fps) == (50, 25)
     assert film.sound_start_seconds == pytest.approx(LATE, abs=0.03)
-    assert trumpeter.right <= violinist.left
-    assert 0 < trumpeter.left < trumpeter.right < WIDTH + 100
-    assert WIDTH - 100 < violinist.left < violinist.right <= 2 * WIDTH
-    assert max(p.right - p.left for p in film.places) < WIDTH
+    for place in film.places:
+        assert place.width == place.height <= HEIGHT
+        assert 0 <= place.top <= HEIGHT - place.height
+    assert 0 <= trumpeter.left < trumpeter.left + trumpeter.width < WIDTH + 100
+    assert WIDTH - 100 < violinist.left < violinist.left + violinist.width <= 2 * WIDTH
 
 
 @pytest.mark.parametrize("style", ["crop", "dim"])
@@ -91,14 +92,8 @@ def test_pictures_without_as_many_people_are_cut_into_strips(resources: Path) ->
         pytest.warns(UserWarning, match="1 of 3 players are found in the picture"),
         footage.opened(resources / "urmp_09_vn_crop.mp4", 3) as film,
     ):
-        assert film.places == footage.strips(3, (WIDTH, HEIGHT))
-    assert footage.strips(2, (11, 7)) == (Place(0, 0, 4, 6), Place(5, 0, 11, 6))
-
-
-def test_a_margin_ends_half_way_to_the_neighbour_and_at_the_edge() -> None:
-    bodies = [np.array([10.0, 20, 100, 200]), np.array([110.0, 20, 190, 200])]
-    left, right = footage.around(bodies, (200, 210))
-    assert (left, right) == (Place(0, 0, 104, 210), Place(105, 0, 199, 210))
+        assert film.places == footage.strips(3, HEIGHT, WIDTH)
+    assert footage.strips(2, 7, 11) == (Place(0, 0, 5, 7), Place(5, 0, 6, 7))
 
 
 def test_what_is_impossible_is_one_clear_line(duet: Path, run: Path, tmp_path: Path) -> None:

@@ -172,6 +172,8 @@ def test_what_is_impossible_is_one_clear_line_and_overwrites_nothing(
     melody = resources / "urmp_20_tpt_11025.flac"
     with pytest.raises(UsageError, match="the training knows no harp: it has flute, tuba, viola"):
         separate(melody, untrained, ["tuba", "harp"])
+    with pytest.raises(UsageError, match="tuba is named more than once: a label does not tell"):
+        separate(melody, untrained, ["tuba", "viola", "Tuba"])
     with pytest.raises(UsageError, match="does not exist"):
         separate(tmp_path / "none.wav", untrained)
     with pytest.raises(UsageError, match="cannot be read as sound"):

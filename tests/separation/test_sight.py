@@ -5,16 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from avpipe import open_dataset
 from avpipe.errors import UsageError
+from avpipe.images import Images, encode
 from avpipe.keypoints import topology
 from avpipe.separation import data, footage, mixing, separate, sight
 from avpipe.separation.data import AudioBank
 from avpipe.separation.evaluate import evaluate
 from avpipe.separation.mixing import Draw, Mixing
 from avpipe.separation.players import watch
-from avpipe.separation.sight import Look, Sight, Source
+from avpipe.separation.sight import Look, Scene, Sight, Source
 from avpipe.separation.train import Config, train
 from avpipe.types import Clip, Keypoints, Segment
 from sound_dataset import RATE, pack_sound
@@ -128,8 +130,19 @@ def test_sound_of_pixels_trains_resumes_is_evaluated_and_used(
     stems = separate(duet, tmp_path / "run", players=2, exact_sum=True)
     assert list(stems.stems) == ["player-1", "player-2"]
     np.testing.assert_allclose(sum(stems.stems.values()), stems.mixture, atol=1e-6)
+    shown = Scene((Source(_grey, 100, 25.0), Source(_grey, 100, 25.0)), (0.0, 0.0))
+    named = separate(duet, tmp_path / "run", ["violin", "violin"], scene=shown)
+    assert list(named.stems) == ["violin-1", "violin-2"]
     with pytest.raises(UsageError, match="has no pictures: the players cannot be seen"):
         separate(resources / "urmp_20_tpt_11025.flac", tmp_path / "run", ["trumpet"])
+
+
+def _grey(start: int, frames: int, fields: object) -> Clip:
+    """A player in front of a wall, seen in every frame."""
+    file = np.frombuffer(encode(Image.new("RGB", (64, 64), (90, 90, 90)), 90), np.uint8)
+    offsets = np.arange(frames + 1) * len(file)
+    pictures = Images(np.tile(file, frames), offsets, np.arange(frames), 64, 64)
+    return Clip("", "", Segment(start, start + frames), 25.0, RATE, fields={"frames": pictures})
 
 
 def test_players_are_cut_from_left_to_right(resources: Path) -> None:

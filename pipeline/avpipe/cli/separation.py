@@ -126,6 +126,10 @@ def evaluate(
     ] = Path(),
     out: Annotated[Path | None, typer.Option(help="Folder for tables, scores and plots.")] = None,
     mixtures: Annotated[int, typer.Option(min=1, help="Mixtures drawn from a dataset.")] = 100,
+    categories: Annotated[
+        str | None,
+        typer.Option(help="Of the two sources of a mixture: different [default], any or same."),
+    ] = None,
     mixture_list: Annotated[
         Path | None, typer.Option("--list", help="mixtures.csv of an evaluation, or test pairs.")
     ] = None,
@@ -150,6 +154,7 @@ def evaluate(
         systems,
         data,
         out=out,
+        mixing=_mixing(categories, mixture_list),
         mixtures=mixtures,
         mixture_list=mixture_list,
         segment_samples=segment_samples,
@@ -159,15 +164,7 @@ def evaluate(
         device=_device(device),
     )
     if json:
-        output.document(
-            {
-                "mixtures": report.mixtures,
-                "missing": report.missing,
-                "summaries": report.summaries,
-                "dropped": report.dropped,
-                "differences": report.differences,
-            }
-        )
+        output.document(report.facts())
     else:
         output.text(report.table)
     return 0
@@ -216,6 +213,20 @@ def separate(
         for file in found.files:
             output.text(str(file))
     return 0
+
+
+def _mixing(categories: Any, mixture_list: Path | None) -> Any:
+    """Duets of such categories; None: as `evaluate` has it."""
+    from avpipe.errors import UsageError
+    from avpipe.separation.mixing import Mixing
+
+    if categories is None:
+        return None
+    if categories not in ("different", "any", "same"):
+        raise UsageError(f"--categories {categories}: must be different, any or same")
+    if mixture_list is not None:
+        raise UsageError("--list says what is mixed: leave --categories out")
+    return Mixing(categories=categories, combine="sum")
 
 
 def _style(name: str | None) -> Any:

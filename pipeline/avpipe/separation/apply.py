@@ -18,7 +18,7 @@ import numpy as np
 
 from avpipe.errors import UsageError
 from avpipe.separation.sound import read_mono, resample
-from avpipe.separation.testsets import ACCOMPANIMENT
+from avpipe.separation.testsets import ACCOMPANIMENT, numbered
 from avpipe.types import Float32
 
 if TYPE_CHECKING:
@@ -66,8 +66,9 @@ def separate(
         run: folder of a training.
         instruments: which are played, by the names of the training's classes. None: all classes,
             for a separator that is not told the labels. A separator that sees takes them as the
-            players in the picture from left to right, by any names; `accompaniment` is what they
-            leave of the recording.
+            players in the picture from left to right, by any names, and numbers those that are
+            given more than once (violin-1, violin-2); `accompaniment` is what they leave of the
+            recording.
         out: folder for `<instrument>.wav` (32-bit float) and `spectrograms.png`; existing files
             are not overwritten; `locations.png` too, of a separator that knows where in the
             picture the sources are. None: nothing is written.
@@ -105,7 +106,7 @@ def separate(
     with ExitStack() as open_files:
         seen = [name for name in names if name != ACCOMPANIMENT]
         if videos or (look.needs and scene is None):
-            footage = open_files.enter_context(opened(Path(recording), len(seen), device))
+            footage = open_files.enter_context(opened(Path(recording), len(seen)))
         if look.needs:
             scene = scene or watch(footage, look, device)
             see = partial(scene.context, look)
@@ -150,7 +151,7 @@ def _names(
             raise UsageError(f"which instruments are played? Of {', '.join(classes)}")
         return list(classes)
     if separator.output == "sources" and "categories" not in separator.needs and instruments:
-        names = [name for name in dict.fromkeys(instruments) if name != ACCOMPANIMENT]
+        names = numbered([name for name in instruments if name != ACCOMPANIMENT])
         return [*names, ACCOMPANIMENT] if ACCOMPANIMENT in instruments else names
     known = {plain(name): name for name in classes}
     unknown = [name for name in instruments if plain(name) not in known]
@@ -159,7 +160,14 @@ def _names(
             f"the training knows no {', '.join(unknown) or 'instrument'}: it has"
             f" {', '.join(classes)}"
         )
-    return list(dict.fromkeys(known[plain(name)] for name in instruments))
+    names = [known[plain(name)] for name in instruments]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise UsageError(
+            f"{twice} is named more than once: a label does not tell its players apart, name it"
+            " once for all of them"
+        )
+    return names
 
 
 def _files(

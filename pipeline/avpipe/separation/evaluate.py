@@ -5,6 +5,10 @@
 
 All systems get the same mixtures. Labels are the true ones: a separator that reads categories is
 told the instruments that play and no others, and stands in the table as such.
+
+Where recordings of one instrument sound together, each player is scored for itself if the separator
+sees who is who. Of one that knows labels at most, the players of an instrument are scored together,
+and a mixture that has only one instrument is left out, and counted.
 """
 
 import json
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from avpipe.separation.mixing import Mixing
     from avpipe.separation.sight import Look
 
+INDISTINCT = "all play one instrument, a label does not tell the players apart"
+"""Why a mixture is left out."""
 BOUNDS = ("oracle", "mixture")
 """Systems that need no training."""
 FILTERED = " + Wiener"
@@ -48,6 +54,8 @@ class Report:
     """System -> `scores.summary`."""
     dropped: dict[str, dict[str, int]]
     """System -> reason -> mixtures without SDR, SIR and SAR."""
+    merged: dict[str, int]
+    """System -> mixtures in which the players of an instrument are one source."""
     differences: dict[str, dict[str, Any]]
     """"B - A" -> metric -> mean and 95 % interval, for every system against the first."""
     mixtures: int
@@ -56,6 +64,20 @@ class Report:
     table: str
     """Markdown: the systems and the published rows, SDR by instrument and by number of sources, the
     differences, and what was left out."""
+
+    def facts(self) -> dict[str, Any]:
+        """What results.json says; nan is None."""
+        facts: dict[str, Any] = _finite(
+            {
+                "mixtures": self.mixtures,
+                "missing": self.missing,
+                "dropped": self.dropped,
+                "merged": self.merged,
+                "differences": self.differences,
+                "systems": self.summaries,
+            }
+        )
+        return facts
 
 
 def evaluate(
@@ -116,6 +138,7 @@ def evaluate(
         missing = 0
         whole = testsets.ensembles(folder, front_end.sample_rate)
         pieces = [segment for piece in whole for segment in piece.segments(segment_samples)]
+    _refuse_indistinct(loaded, pieces)
     runs = {name: _system(s, looks[name], device) for name, s in loaded.items()}
     if wiener:
         for name, separator in list(loaded.items()):
@@ -159,6 +182,12 @@ def _refuse_seeing(looks: Mapping[str, "Look"]) -> None:
             )
 
 
+def _refuse_indistinct(loaded: Mapping[str, "Separator"], pieces: Sequence[Piece]) -> None:
+    for name, separator in loaded.items():
+        if not separator.tells_players_apart and all(p.of_one_instrument for p in pieces):
+            raise UsageError(f"{name} cannot be scored: in every mixture {INDISTINCT}")
+
+
 def _mixed(
     folder: Path,
     front_end: Any,
@@ -190,8 +219,7 @@ def _mixed(
     how = mixing or mixer.Mixing(*((1, 1) if besides else (2, 2)), combine="sum")
     missing = 0
     if listed is None:
-        mixer.check(bank, how)
-        drawn = mixer.draw(bank, how, count, seed, step=0)
+        drawn = testsets.draw(bank, how, count, seed)
     elif besides is None:
         drawn, missing = mixture_lists.read_list(bank, Path(listed))
     else:
@@ -216,13 +244,14 @@ def _system(separator: "Separator", look: "Look", device: str) -> System:
     by_name = separator.output == "classes" or (known and "categories" in separator.needs)
 
     def run(piece: Piece) -> Mapping[str, Float32]:
-        unknown = [name for name in piece.sources if by_name and plain(name) not in known]
+        instruments = [piece.instrument(name) for name in piece.sources]
+        unknown = [name for name in instruments if by_name and plain(name) not in known]
         if unknown:
             raise UsageError(
                 f"{piece.name}: {', '.join(unknown)} was not in the training, which knows"
                 f" {', '.join(separator.classes)}"
             )
-        indices = [known.get(plain(name), i) for i, name in enumerate(piece.sources)]
+        indices = [known.get(plain(name), i) for i, name in enumerate(instruments)]
         references = np.stack(list(piece.sources.values()))[None]
         context = Context(
             categories=torch.tensor([indices]), references=torch.from_numpy(references)
@@ -264,9 +293,18 @@ def _report(
 ) -> Report:
     rows: dict[str, list[scores.Row]] = {name: [] for name in runs}
     dropped: dict[str, Counter[str]] = {name: Counter() for name in runs}
+    merged: dict[str, int] = dict.fromkeys(runs, 0)
+    by_label = {name for name, s in loaded.items() if not s.tells_players_apart}
     for piece in pieces:
         for name, run in runs.items():
-            some, reason = scores.score(piece.name, piece.mixture, piece.sources, run(piece))
+            if name in by_label and piece.of_one_instrument:
+                dropped[name][INDISTINCT] += 1
+                continue
+            scored = piece.by_instrument() if name in by_label else piece
+            merged[name] += scored is not piece
+            some, reason = scores.score(
+                scored.name, scored.mixture, scored.sources, run(scored), scored.shared
+            )
             rows[name] += some
             if reason:
                 dropped[name][reason] += 1
@@ -291,6 +329,7 @@ def _report(
         rows=rows,
         summaries=summaries,
         dropped=reasons,
+        merged=merged,
         differences=differences,
         mixtures=len(pieces),
         missing=missing,
@@ -299,7 +338,7 @@ def _report(
                 scores.table(summaries, labelled, published=real),
                 scores.grouped_table(summaries, "by_instrument"),
                 scores.grouped_table(summaries, "by_sources"),
-                scores.remarks(differences, reasons, len(pieces), missing),
+                scores.remarks(differences, reasons, merged, len(pieces), missing),
             ]
         ),
     )
@@ -319,14 +358,7 @@ def _write(report: Report, out: Path) -> None:
             plots.boxes(groups, "SDR (dB)", out / f"sdr-{file}.png")
         before, after = [r.mixture_si_sdr for r in rows], [r.si_sdr for r in rows]
         plots.improvement(before, after, "SI-SDR", out / f"improvement-{file}.png")
-    facts = {
-        "mixtures": report.mixtures,
-        "missing": report.missing,
-        "dropped": report.dropped,
-        "differences": report.differences,
-        "systems": report.summaries,
-    }
-    text = json.dumps(_finite(facts), indent=1, allow_nan=False)
+    text = json.dumps(report.facts(), indent=1, allow_nan=False)
     (out / "results.json").write_text(text + "\n", encoding="utf-8")
 
 

@@ -100,6 +100,12 @@ class Separator(nn.Module, ABC):
     locates: bool = False
     """It knows where in its frames a source is: see `locations`."""
 
+    @property
+    def tells_players_apart(self) -> bool:
+        """Whether two players of one instrument are two stems: what is seen of each tells which is
+        which; a label does not."""
+        return self.output == "sources" and bool(self.needs - {"categories"})
+
     @abstractmethod
     def separate(self, mixture_BN: Tensor, context: Context) -> Tensor:
         """Stems (B, S, N) of a mixture in [-1, 1], without gradient."""

@@ -8,8 +8,9 @@ from typing import Literal
 import numpy as np
 
 from avpipe.images import Pixels
+from avpipe.players import Place
 from avpipe.report.overlay_video import write_video
-from avpipe.separation.footage import Footage, Place
+from avpipe.separation.footage import Footage
 from avpipe.types import Float32
 
 Style = Literal["crop", "dim"]
@@ -46,9 +47,10 @@ def write(
 def _shown(frames: Iterator[Pixels], place: Place, style: Style) -> Iterator[Pixels]:
     for frame in frames:
         if style == "crop":
-            yield place.cut(frame)
+            part = place.of(frame)
+            height, width = (length // 2 * 2 for length in part.shape[:2])  # as videos need it
+            yield np.ascontiguousarray(part[:height, :width])
         else:
             dimmed = (frame * DIMMED).astype(np.uint8)
-            area = np.s_[place.top : place.bottom, place.left : place.right]
-            dimmed[area] = frame[area]
+            place.of(dimmed)[:] = place.of(frame)
             yield dimmed

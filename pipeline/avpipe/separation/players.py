@@ -1,26 +1,28 @@
 """What is seen of the players of one video: the same fields as those of a dataset, made alike.
 
 Pictures, keypoints and crops of a player's place in the picture (`footage`) come from the code and
-with the parameters of the stages that build datasets, on their grid of 25 frames per second.
+with the parameters of the stages that build datasets, on their grid of 25 frames per second: of
+`player_frames`, `player_detect`, `player_skeletons`, `faces` and `mouths`. Keypoints are in px of
+the player's place, as those of a recording of one player are in px of its picture.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from avpipe import crops, detectors, images, stages
 from avpipe.errors import UsageError
-from avpipe.images import Images, Pixels
-from avpipe.keypoints import interpolate
-from avpipe.separation.footage import DETECTOR, Footage, Place
+from avpipe.images import Images
+from avpipe.players import Place
+from avpipe.separation.footage import Footage
 from avpipe.separation.sight import Look, Scene, Source
+from avpipe.stages import interpolate, player_detect, player_frames
 from avpipe.types import Clip, Keypoints, Segment
 
-QUALITY = 95
-"""Of the JPEG files that keep the pictures."""
 CROPS = {"faces", "mouths"}
 LANDMARKS = "face_landmarks"
 
@@ -36,10 +38,7 @@ def watch(footage: Footage, look: Look, device: str = "cpu") -> Scene:
     Raises:
         UsageError: no face is found where one is needed.
     """
-    seen = [
-        _player(partial(_cut, footage, place), footage.frames, footage.fps, look, device)
-        for place in footage.places
-    ]
+    seen = [_player(footage, place, look, device) for place in footage.places]
     delay = -footage.sound_start_seconds
     sources = tuple(
         Source(partial(part, clip), len(clip.segment), clip.fps, delay) for clip in seen
@@ -64,45 +63,37 @@ def part(clip: Clip, start: int, frames: int, fields: Sequence[str]) -> Clip:
     return replace(clip, segment=segment, keypoints=keypoints, fields=found, audio=None)
 
 
-def _cut(footage: Footage, place: Place) -> Iterator[Pixels]:
-    return map(place.cut, footage.pictures())
-
-
-def _player(frames: Any, count: int, fps: float, look: Look, device: str) -> Clip:
-    """All that is needed of one player; `frames()` gives the pictures from the first one."""
+def _player(footage: Footage, place: Place, look: Look, device: str) -> Clip:
+    """All that is needed of one player."""
     fields: dict[str, Any] = {}
     wanted = set(look.fields)
+    views = partial(place.views, footage.video)
     if "frames" in wanted:
-        fields["frames"] = _pictures(frames())
+        fields["frames"] = _pictures(footage, place)
     if wanted & {*CROPS, LANDMARKS, "skeleton"}:
         faces = {"faces": True} if wanted & {*CROPS, LANDMARKS} else {}
-        found = detectors.create(DETECTOR, device, **faces).detect(frames())
+        config = player_detect.Config(options=faces)
+        found = detectors.create(config.detector, device, **config.options).detect(views())
         fields |= {name: found[name] for name in wanted & found.keys()}
-        fields |= {name: _crops(name, frames(), found[LANDMARKS], fps) for name in wanted & CROPS}
+        fields |= {
+            name: _crops(name, views(), found[LANDMARKS], footage.fps) for name in wanted & CROPS
+        }
     skeleton: Keypoints | None = fields.pop("skeleton", None)
     if skeleton is not None:
-        xy, filled = interpolate(skeleton.xy, skeleton.confidence, skeleton.topology)
-        skeleton = replace(skeleton, xy=xy, filled=filled)
-    return Clip("", "", Segment(0, count), fps, 0, None, skeleton, fields)
+        skeleton = interpolate.fill(skeleton, interpolate.Config())
+    segment = Segment(0, footage.frames)
+    return Clip("", "", segment, footage.fps, 0, None, skeleton, fields)
 
 
-def _pictures(frames: Iterator[Pixels]) -> Images:
-    """As the stage `frames` makes them: every few frames, with a small short side."""
-    from PIL import Image
-
-    config = stages.load("frames").Config()
-    files = []
-    size = (0, 0)
-    for number, frame in enumerate(frames):
-        if number % config.step == 0:
-            image = Image.fromarray(frame)
-            scale = config.side / min(image.size)
-            size = (round(image.width * scale), round(image.height * scale))
-            files.append(images.encode(image.resize(size, Image.Resampling.BICUBIC), QUALITY))
-    return _joined(files, config.step, size)
+def _pictures(footage: Footage, place: Place) -> Images:
+    """As the stage `player_frames` makes them."""
+    config = player_frames.Config()
+    shown = islice(footage.pictures(), 0, None, config.step)
+    files = [images.encode(place.picture(frame, config.side), config.quality) for frame in shown]
+    return _joined(files, config.step)
 
 
-def _crops(field: str, frames: Iterator[Pixels], face: Keypoints, fps: float) -> Images:
+def _crops(field: str, frames: Any, face: Keypoints, fps: float) -> Images:
     """As the stage of that name makes them."""
     config = stages.load(field).Config()
     where = crops.place(face, config.smoothing_seconds * fps)
@@ -110,10 +101,11 @@ def _crops(field: str, frames: Iterator[Pixels], face: Keypoints, fps: float) ->
         raise UsageError(f"no face is found, and this separator needs {field}")
     window = crops.Window((config.x_cm, config.y_cm), config.side_cm, config.size)
     files = [images.encode(c, config.quality) for c in crops.crop(frames, where, window)]
-    return _joined(files, 1, (config.size, config.size))
+    return _joined(files, 1)
 
 
-def _joined(files: list[bytes], step: int, size: tuple[int, int]) -> Images:
+def _joined(files: list[bytes], step: int) -> Images:
     offsets = np.cumsum([0, *map(len, files)])
     jpeg = np.frombuffer(b"".join(files), np.uint8)
-    return Images(jpeg, offsets, np.arange(len(files)) * step, size[1], size[0])
+    height, width = images.decode(files[0]).shape[:2]
+    return Images(jpeg, offsets, np.arange(len(files)) * step, height, width)

@@ -36,7 +36,9 @@ class Row:
     mixture: str
     instrument: str
     sources: int
-    """Instruments in the mixture."""
+    """In the mixture."""
+    player: str = ""
+    """Which one it is, where several play the instrument and each is a source."""
     sdr: float = np.nan
     sir: float = np.nan
     sar: float = np.nan
@@ -57,16 +59,19 @@ def score(
     mixture: Float32,
     sources: Mapping[str, Float32],
     estimates: Mapping[str, Float32],
+    shared: Mapping[str, str] | None = None,
 ) -> tuple[list[Row], str | None]:
     """Rows of one mixture, and why its SDR, SIR and SAR are missing, if they are.
 
     Args:
         name: of the mixture.
         mixture: (N,).
-        sources: instrument -> (N,).
-        estimates: instrument -> (N,), of at least the instruments in `sources`; further ones are
-            outputs for instruments that do not play.
+        sources: name -> (N,).
+        estimates: name -> (N,), of at least the names in `sources`; further ones are outputs for
+            instruments that do not play.
+        shared: name -> instrument, of the sources that are not called what they play.
     """
+    shared = shared or {}
     playing = list(sources)
     absent = [name for name in estimates if name not in sources]
     references = np.stack([sources[k] for k in playing]).astype(np.float64)
@@ -88,8 +93,14 @@ def score(
     whole = np.broadcast_to(mixture, references.shape)
     values["mixture_si_sdr"] = np.where(both, metrics.si_sdr(references, whole), np.nan)
     rows = [
-        Row(name, instrument, len(playing), **{k: float(v[i]) for k, v in values.items()})
-        for i, instrument in enumerate(playing)
+        Row(
+            name,
+            shared.get(source, source),
+            len(playing),
+            source if source in shared else "",
+            **{k: float(v[i]) for k, v in values.items()},
+        )
+        for i, source in enumerate(playing)
     ]
     for instrument in absent:
         signal = estimates[instrument]
@@ -123,10 +134,10 @@ def paired_difference(
 
     The bootstrap draws whole mixtures, since the sources of one are not independent.
     """
-    before = {(r.mixture, r.instrument): getattr(r, metric) for r in first}
+    before = {_source(row): getattr(row, metric) for row in first}
     differences: dict[str, list[float]] = {}
     for row in second:
-        change = getattr(row, metric) - before.get((row.mixture, row.instrument), np.nan)
+        change = getattr(row, metric) - before.get(_source(row), np.nan)
         if np.isfinite(change):
             differences.setdefault(row.mixture, []).append(change)
     sums = np.array([sum(group) for group in differences.values()])
@@ -146,8 +157,12 @@ def paired_difference(
     }
 
 
+def _source(row: Row) -> tuple[str, str, str]:
+    return row.mixture, row.instrument, row.player
+
+
 def write_rows(rows: Mapping[str, Sequence[Row]], path: Path) -> None:
-    """CSV, a row a source: system, mixture, instrument, sources and the metrics."""
+    """CSV, a row a source: system, mixture, instrument, sources, player and the metrics."""
     with path.open("w", newline="", encoding="utf-8") as file:
         names = ["system", *asdict(Row("", "", 0))]
         writer = csv.DictWriter(file, names, lineterminator="\n")
@@ -212,10 +227,12 @@ def grouped_table(summaries: Mapping[str, Mapping[str, Any]], grouping: str) -> 
 def remarks(
     differences: Mapping[str, Mapping[str, Mapping[str, float]]],
     dropped: Mapping[str, Mapping[str, int]],
+    merged: Mapping[str, int],
     mixtures: int,
     missing: int,
 ) -> str:
-    """Markdown list: paired differences with their intervals, and what was left out and why."""
+    """Markdown list: paired differences with their intervals, what was left out and why, and of
+    which systems the players of one instrument are one source."""
     lines = []
     for pair, metrics_of in differences.items():
         for metric, found in metrics_of.items():
@@ -228,6 +245,12 @@ def remarks(
         for reason, count in reasons.items():
             lines.append(
                 f"- {system}: {count} of {mixtures} mixtures without SDR, SIR and SAR: {reason}"
+            )
+    for system, count in merged.items():
+        if count:
+            lines.append(
+                f"- {system}: in {count} of {mixtures} mixtures the players of an instrument are"
+                " scored together: a label does not tell them apart"
             )
     if missing:
         lines.append(

@@ -200,6 +200,10 @@ class Scene(NamedTuple):
     starts: tuple[float, ...]
     """Seconds into each source at which the mixture begins."""
 
+    def part(self, places: Sequence[int]) -> "Scene":
+        """Some of the sources."""
+        return Scene(tuple(self.sources[p] for p in places), tuple(self.starts[p] for p in places))
+
     def context(self, look: Look, start_seconds: float, seconds: float) -> Context:
         """What is seen of every source (B = 1) during a clip of the mixture."""
         shown = [

@@ -1,10 +1,12 @@
 """What separators are tested on: fixed mixtures of a dataset's recordings, or real ensembles.
 
-Both give `Piece`s: a mixture and its true sources, summed by instrument.
+Both give `Piece`s: a mixture and its true sources, a source a player. In ensembles players of one
+instrument are one source, as the thesis has it; mixtures of recordings keep them apart.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,12 +50,41 @@ class Piece:
     mixture: Float32
     """(N,)."""
     sources: Mapping[str, Float32]
-    """Instrument -> (N,) what it plays in the mixture; some may be silent throughout."""
+    """Name -> (N,) what it plays in the mixture; some may be silent throughout. A name is an
+    instrument, or one with the number of its player, where several play it."""
     published: Mapping[str, Float32]
     """Instrument -> (N,) estimate that lies beside the piece (`*_sep.wav`); mostly none."""
     scene: "Scene | None"
     """The players, in the order of the sources; None for ensembles. A source after them only
     accompanies."""
+    shared: Mapping[str, str] = field(default_factory=dict)
+    """Name -> instrument, of the sources that are not the only one of their instrument."""
+
+    def instrument(self, name: str) -> str:
+        """What the source of this name plays."""
+        return self.shared.get(name, name)
+
+    @property
+    def of_one_instrument(self) -> bool:
+        """Whether all its sources are players of one instrument."""
+        return len(self.sources) > 1 and len({*map(self.instrument, self.sources)}) == 1
+
+    def by_instrument(self) -> "Piece":
+        """The same mixture with the players of one instrument as one source, whose first player is
+        seen."""
+        if not self.shared:
+            return self
+        sources: dict[str, Float32] = {}
+        first: list[int] = []
+        for place, (name, track) in enumerate(self.sources.items()):
+            instrument = self.instrument(name)
+            if instrument in sources:
+                sources[instrument] = sources[instrument] + track
+            else:
+                sources[instrument] = track
+                first.append(place)
+        scene = None if self.scene is None else self.scene.part(first)
+        return replace(self, sources=sources, scene=scene, shared={})
 
     def segments(self, samples: int | None) -> Iterator["Piece"]:
         """Consecutive parts of so many samples, the incomplete last one dropped; None: itself."""
@@ -62,12 +93,12 @@ class Piece:
             return
         for number in range(len(self.mixture) // samples):
             part = slice(number * samples, (number + 1) * samples)
-            yield Piece(
-                f"{self.name}#{number}",
-                self.mixture[part],
-                {k: v[part] for k, v in self.sources.items()},
-                {k: v[part] for k, v in self.published.items()},
-                self.scene,
+            yield replace(
+                self,
+                name=f"{self.name}#{number}",
+                mixture=self.mixture[part],
+                sources={k: v[part] for k, v in self.sources.items()},
+                published={k: v[part] for k, v in self.published.items()},
             )
 
 
@@ -110,8 +141,8 @@ def mixtures(
 ) -> Iterator[Piece]:
     """The drawn mixtures of a dataset's recordings, and how their players look.
 
-    Recordings of one category are one source, of which the first player is seen. What accompanies
-    is the last source, under the name `ACCOMPANIMENT`.
+    Every recording is a source; those of one category are numbered. What accompanies is the last
+    source, under the name `ACCOMPANIMENT`.
     """
     from avpipe.separation import mixing as mixer
 
@@ -121,22 +152,56 @@ def mixtures(
             besides = (accompaniment[0], accompaniment[1].part(number, number + 1))
         batch = mixer.batch(bank, one, mixing, "cpu", besides)
         tracks = batch.sources[0].numpy()
-        sources: dict[str, Float32] = {}
-        players: list[int] = []
-        for place, category in enumerate(one.classes[0].tolist()):
-            if category >= 0:
-                name = bank.names[category]
-                if name in sources:
-                    sources[name] = sources[name] + tracks[place]
-                else:
-                    sources[name] = tracks[place]
-                    players.append(place)
+        places = np.flatnonzero(one.classes[0] >= 0)
+        played = [bank.names[category] for category in one.classes[0][places]]
+        names = numbered(played)
+        sources = dict(zip(names, tracks[places], strict=True))
+        shared = {n: i for n, i in zip(names, played, strict=True) if n != i}
         scene = None
         if sight is not None:
-            scene = sight.scene(one.segments[0][players], one.first_samples[0][players])
+            scene = sight.scene(one.segments[0][places], one.first_samples[0][places])
         if besides is not None:
             sources[ACCOMPANIMENT] = tracks[-1]
-        yield Piece(f"{number:05d}", batch.mixture[0].numpy(), sources, {}, scene)
+        yield Piece(f"{number:05d}", batch.mixture[0].numpy(), sources, {}, scene, shared)
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """Names that occur more than once with the number of each: violin-1, cello, violin-2."""
+    seen: Counter[str] = Counter()
+    told = []
+    for name in names:
+        seen[name] += 1
+        told.append(f"{name}-{seen[name]}" if names.count(name) > 1 else name)
+    return told
+
+
+def draw(bank: "AudioBank", mixing: "Mixing", count: int, seed: int) -> "Draw":
+    """Mixtures in which every source is another recording: nobody is mixed with themselves.
+
+    Raises:
+        UsageError: the bank has too few categories, or recordings of them.
+    """
+    from avpipe.separation import mixing as mixer
+
+    mixer.check(bank, mixing)
+    names, recordings = np.unique(bank.recordings, return_inverse=True)
+    pairs = np.unique(np.stack([bank.classes, recordings]), axis=1)
+    same = mixing.categories == "same"
+    most = int(np.bincount(pairs[0]).max()) if same else len(names)
+    if most < mixing.most:
+        raise UsageError(
+            f"mixtures of {mixing.most} recordings{' of one category' if same else ''} need as many"
+            f" to test on: there are {most}"
+        )
+    kept: list[Draw] = []
+    step = found = 0
+    while found < count:
+        drawn = mixer.draw(bank, mixing, count, seed, step)
+        recording = np.where(drawn.segments >= 0, recordings[drawn.segments], -1)
+        once = [len(np.unique(row[row >= 0])) == (row >= 0).sum() for row in recording]
+        kept.append(mixer.Draw._make(values[once] for values in drawn))
+        found, step = found + sum(once), step + 1
+    return mixer.Draw._make(map(np.concatenate, zip(*kept, strict=True))).part(0, count)
 
 
 Tracks = list[tuple[str, Path]]
@@ -184,8 +249,3 @@ def _read(path: Path, sample_rate: int) -> Float32:
 def _fit(signal: Float32, samples: int) -> Float32:
     """Cut or padded with silence."""
     return np.pad(signal[:samples], (0, max(0, samples - len(signal))))
-
-
-def instruments(pieces: Sequence[Piece]) -> set[str]:
-    """All that play in some pieces."""
-    return {name for piece in pieces for name in piece.sources}

@@ -9,16 +9,13 @@ as the one performer of a recording is.
 """
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
 from avpipe import detectors
 from avpipe.errors import FailureClass, RecordingFailed
 from avpipe.keypoints import files
-from avpipe.media import decode_frames
-from avpipe.players import Pixels, Square
+from avpipe.players import Place
 from avpipe.stages import Facts, Job, Pool, detect
 from avpipe.types import Keypoints
 
@@ -48,8 +45,8 @@ def run(job: Job) -> Facts:
     detector = detectors.create(config.detector, device, **config.options, **config.runtime)
     players: dict[str, Keypoints] = {}
     video = job.inputs["video"] / "video.mp4"
-    for number, square in enumerate((Square(*s) for s in found["squares"]), start=1):
-        keypoints = _moved(detector.detect(_views(video, square))["skeleton"], square)
+    for number, place in enumerate((Place.square(*s) for s in found["squares"]), start=1):
+        keypoints = _moved(detector.detect(place.views(video))["skeleton"], place)
         if len(keypoints) != frames:
             raise RecordingFailed(
                 FailureClass.UNREADABLE,
@@ -61,13 +58,8 @@ def run(job: Job) -> Facts:
     return {"device": device, "hands": [detect.coverage(k) for k in players.values()]}
 
 
-def _views(video: Path, square: Square) -> Iterator[Pixels]:
-    for frame in decode_frames(video):
-        yield np.ascontiguousarray(square.of(frame))
-
-
-def _moved(found: Keypoints, square: Square) -> Keypoints:
+def _moved(found: Keypoints, place: Place) -> Keypoints:
     """From px of a view to px of the video; what was not detected stays at (0, 0)."""
-    corner = np.array([square.left, square.top], np.float32)
+    corner = np.array([place.left, place.top], np.float32)
     xy = np.where(found.confidence[..., None] > 0, found.xy + corner, 0)
     return Keypoints(xy.astype(np.float32), found.confidence, found.topology)

@@ -7,7 +7,6 @@ Out: `player_frames.mjpeg`, of every third frame a picture of each player, from 
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from itertools import islice
@@ -15,7 +14,7 @@ from itertools import islice
 from avpipe import images
 from avpipe.errors import FailureClass, RecordingFailed
 from avpipe.media import decode_frames
-from avpipe.players import Square
+from avpipe.players import Place
 from avpipe.stages import Facts, Job, Pool
 
 NEEDS: tuple[str, ...] = ("video", "players")
@@ -57,15 +56,15 @@ def run(job: Job) -> Facts:
     if not facts.present:
         images.write_facts(job.out, "player_frames", facts)
         return {"images": 0}
-    squares = [Square(*square) for square in found["squares"]]
+    places = [Place.square(*square) for square in found["squares"]]
     frames = islice(decode_frames(job.inputs["video"] / "video.mp4"), 0, None, config.step)
     pictures = (
-        images.encode(picture, config.quality)
+        images.encode(place.picture(frame, config.side), config.quality)
         for frame in frames
-        for picture in _cut(frame, squares, config.side)
+        for place in places
     )
     facts = images.save(job.out, "player_frames", pictures, facts, None)
-    expected = -(-facts.frames // config.step) * len(squares)
+    expected = -(-facts.frames // config.step) * len(places)
     if facts.images != expected:
         raise RecordingFailed(
             FailureClass.UNREADABLE,
@@ -75,12 +74,3 @@ def run(job: Job) -> Facts:
     text = json.dumps(asdict(facts) | who, indent=1, sort_keys=True)
     (job.out / "player_frames.json").write_text(text + "\n")
     return {"images": facts.images, "bytes": facts.bytes}
-
-
-def _cut(frame: images.Pixels, squares: list[Square], side: int) -> Iterator[object]:
-    """The squares of a frame as Pillow images of so many px a side."""
-    from PIL import Image
-
-    for square in squares:
-        part = Image.fromarray(square.of(frame))
-        yield part.resize((side, side), Image.Resampling.BICUBIC)

@@ -13,13 +13,10 @@ nobody can say who is who: there are no views then, and `reason` says so. That i
 import json
 from dataclasses import dataclass
 
-import numpy as np
-
 from avpipe.config import runtime_only
 from avpipe.detectors import mediapipe
 from avpipe.fetch import tracks
-from avpipe.media import decode_frames
-from avpipe.players import around, persons
+from avpipe.players import around, find
 from avpipe.stages import Facts, Job, Pool
 
 NEEDS: tuple[str, ...] = ("download", "video")
@@ -72,16 +69,13 @@ def run(job: Job) -> Facts:
     elif not names:
         facts["reason"] = "nothing says who plays: give the manifest a column instruments"
     else:
-        looks = np.linspace(0, video["frames"] - 1, min(config.looks, video["frames"]))
-        wanted = set(looks.round().astype(int).tolist())
-        decoded = enumerate(decode_frames(job.inputs["video"] / "video.mp4"))
-        shown = (frame for number, frame in decoded if number in wanted)
-        people = persons(list(mediapipe.people(shown, config.threads)))
+        path = job.inputs["video"] / "video.mp4"
+        people = find(path, video["frames"], config.looks, config.threads)
         facts["found"] = len(people)
         if len(people) == len(names):
             size = video["height"], video["width"]
-            squares = [around(person, config.margin, *size) for person in people]
-            facts["squares"] = [[s.left, s.top, s.side] for s in squares]
+            places = [around(person, config.margin, *size) for person in people]
+            facts["squares"] = [[place.left, place.top, place.width] for place in places]
             facts["present"] = True
         else:
             facts["reason"] = f"{len(people)} people are seen, {len(names)} play"

@@ -19,6 +19,7 @@ class Mixture(Separator):
 
     output = "sources"
     needs = frozenset({"categories"})
+    tells_players_apart = True
 
     def __init__(self, config: Config) -> None:
         super().__init__()
