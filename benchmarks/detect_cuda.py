@@ -7,8 +7,9 @@ Needs numpy, torch and opencv (or PyAV) besides avpipe's own files: no mediapipe
 some minutes and ends with status 1 if a bound is broken. In turn: arithmetic and crops against
 the CPU's; every model against the CPU's; keypoints of three clips in `exact` against the CPU's and
 in `fast` against `exact`; the same bits for any batch size and after memory has run out; memory;
-regions a second of each model; frames a second from 720p pictures in memory and from a 720p file,
-in one process and in several; where the time goes. Writes benchmarks/results/detect_cuda.json.
+regions a second of each model; where the time goes with 720p pictures in memory; NVDEC alone, with
+its bits against the CPU's; frames a second from a 720p file in one process and in several, decoded
+by the CPU and by NVDEC. Writes benchmarks/results/detect_cuda.json.
 
 `--device cpu` goes the same way without a GPU (a rehearsal: rates mean nothing then).
 """
@@ -19,7 +20,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from importlib.util import find_spec
 from itertools import cycle, islice
 from pathlib import Path
@@ -29,169 +29,30 @@ import numpy as np
 import torch
 
 from avpipe.detectors import Frame
-from avpipe.detectors._mediapipe import torch_runner
-from avpipe.detectors._mediapipe.crop import crop, steps, whole_picture
-from avpipe.detectors._mediapipe.models import MODELS
-from avpipe.detectors._mediapipe.runner import LiteRTRunner, Runner
-from avpipe.detectors._mediapipe.torch_crop import crops, plainly, sampler
-from avpipe.detectors._mediapipe.torch_runner import GROUP, TorchRunner
-from avpipe.detectors.mediapipe import Config, Mediapipe, _models
+from avpipe.detectors._mediapipe.crop import whole_picture
+from avpipe.detectors._mediapipe.torch_lanes import GROUP
+from avpipe.detectors._mediapipe.torch_runner import TorchRunner
+from avpipe.detectors.mediapipe import Config, _models
 from avpipe.media.colour import I420, MATRICES
-from avpipe.types import Keypoints
+from detect_cuda_checks import (
+    CLIPS,
+    RESOURCES,
+    arithmetic,
+    broken,
+    decoded,
+    detector,
+    keypoints,
+    models,
+    rgb,
+    same_bits,
+)
 from machine import machine, save
 
-RESOURCES = Path(__file__).parents[1] / "tests" / "resources"
-CLIPS = ("urmp_vln1.mp4", "urmp_09_tpt_crop.mp4", "urmp_09_vn_crop.mp4")
 LARGE = (720, 1280)
 REGIONS_A_FRAME = {"body": 0.2, "pose": 1.0, "hand_recrop": 2.0, "hand": 2.4, "palm": 0.05}
 """What the recipe `performer` asks for on the three clips, with key frames every fifth frame."""
 FLOORS = {"models alone": 4000, "720p file": 2000}
 """Frames a second on one H200 with 16 cores."""
-
-
-def decoded(path: Path) -> Iterator[Frame | I420]:
-    """The pictures of a video, by PyAV as the stage decodes them, else by OpenCV."""
-    if find_spec("av") is not None:
-        from avpipe.media import decode_planes
-
-        yield from decode_planes(path, threads=4)
-        return
-    import cv2
-
-    reader = cv2.VideoCapture(str(path))
-    while (read := reader.read())[0]:
-        yield np.ascontiguousarray(read[1][..., ::-1])
-
-
-def rgb(frames: Iterator[Frame | I420]) -> list[Frame]:
-    return [frame.rgb() if isinstance(frame, I420) else frame for frame in frames]
-
-
-def detector(device: str, **options: Any) -> Mediapipe:
-    """As `avpipe.detectors.create` makes it, also with PyTorch on the CPU."""
-    config = Config(**options)
-    half = config.fidelity == "fast"
-    return Mediapipe(config, TorchRunner(_models(config), device, config.batch, half=half))
-
-
-def reference() -> tuple[str, Mediapipe]:
-    """What the CPU finds, by LiteRT where it is installed."""
-    config = Config()
-    if find_spec("ai_edge_litert") is not None:
-        runner: Runner = LiteRTRunner(_models(config), torch.get_num_threads())
-        return "LiteRT", Mediapipe(config, runner)
-    return "PyTorch", detector("cpu")
-
-
-# --- is it right
-
-
-def arithmetic(device: str) -> dict[str, Any]:
-    """Single precision, and which crops, with the share of their values that differ from OpenCV's
-    (zero but for positions that fall between two steps of 1/32 px)."""
-    noise = torch.Generator().manual_seed(0)
-    x, w = (torch.randn(s, generator=noise) for s in ((8, 64, 28, 28), (64, 64, 3, 3)))
-    exact = torch.conv2d(x.double(), w.double())
-    with torch_runner._strict():
-        found = torch.conv2d(x.to(device), w.to(device)).cpu()
-        product = (x[0, 0].to(device) @ x[0, 1].to(device)).cpu()
-    errors = [(found - exact).abs().max() / exact.abs().max(),
-              (product - x[0, 0].double() @ x[0, 1].double()).abs().max() / 28]  # fmt: skip
-    frames = np.stack(rgb(islice(decoded(RESOURCES / CLIPS[2]), 2)))
-    around = np.array([[280, 240, 560, 560, 0], [140, 250, 150.3, 150.3, 0.4], [9, 9, 64, 64, 2.0]])
-    placed = torch.from_numpy(np.column_stack([steps(around), [0, 1, 1]])).to(device)
-    sample = sampler(torch.device(device))
-    on_device = crops(torch.from_numpy(frames).to(device), placed, 224, True, sample).cpu().numpy()
-    wanted = [crop(frames[t], r, 224, True) for t, r in zip((0, 1, 1), around, strict=True)]
-    return {
-        "relative_error_of_convolution_and_product": [float(f"{e:.1e}") for e in errors],
-        "crops": "plain operations" if sample is plainly else "one kernel",
-        "crop_values_that_differ": float((on_device != np.stack(wanted)).mean()),
-    }
-
-
-def models(device: str) -> dict[str, dict[str, float]]:
-    """Largest difference of each model's outputs from the CPU's, as part of their range."""
-    frames = rgb(islice(decoded(RESOURCES / CLIPS[2]), 1))
-    around = np.array([[280, 240, 560, 560, 0], [140, 250, 150, 150, 0.4], [300, 200, 300, 300, 0]])
-    result: dict[str, dict[str, float]] = {}
-    for name in MODELS:
-        outputs = [
-            TorchRunner([name], where, GROUP, half=half).load(frames).run(name, [0] * 3, around)
-            for where, half in (("cpu", False), (device, False), (device, device != "cpu"))
-        ]
-        for label, found in zip(("exact", "fast"), outputs[1:], strict=True):
-            worst = max(float(np.abs(a - b).max() / max(np.ptp(a), 1))
-                        for a, b in zip(outputs[0], found, strict=True))  # fmt: skip
-            result.setdefault(name, {})[label] = float(f"{worst:.1e}")
-    return result
-
-
-def keypoints(device: str, count: int) -> dict[str, Any]:
-    """Distances of keypoints on real clips, px."""
-    name, cpu = reference()
-    exact, fast = (detector(device, fidelity=f) for f in ("exact", "fast"))
-    gaps: dict[str, list[Any]] = {"exact": [], "fast, hands": [], "fast, body": []}
-    differing = 0
-    for clip in CLIPS:
-        frames = rgb(islice(decoded(RESOURCES / clip), count))
-        found, other = (d.detect(frames)["skeleton"] for d in (exact, cpu))
-        gaps["exact"].append(distances(found, other))
-        differing += int(((found.confidence > 0) != (other.confidence > 0)).sum())
-        if device != "cpu":
-            halves = fast.detect(frames)["skeleton"]
-            body = found.topology.left_hand[0]
-            gaps["fast, hands"].append(distances(halves, found, slice(body, None)))
-            gaps["fast, body"].append(distances(halves, found, slice(body)))
-    result: dict[str, Any] = {"reference": name, "presence_differs": differing}
-    for label, parts in gaps.items():
-        if parts:
-            all_ = np.concatenate(parts)
-            p50, p95 = np.percentile(all_, (50, 95))
-            result[label] = {"median": round(p50, 4), "p95": round(p95, 4), "points": len(all_)}
-    result["exact"]["within_an_eighth"] = float((np.concatenate(gaps["exact"]) <= 1 / 8).mean())
-    return result
-
-
-def distances(one: Keypoints, other: Keypoints, joints: slice = slice(None)) -> Any:
-    both = (one.confidence > 0) & (other.confidence > 0)
-    return np.linalg.norm(one.xy - other.xy, axis=-1)[:, joints][both[:, joints]]
-
-
-def same_bits(device: str, count: int) -> dict[str, bool]:
-    """Whether keypoints depend on batch size, on repetition, or on memory running out."""
-    frames = rgb(islice(decoded(RESOURCES / CLIPS[0]), count))
-    expected = detector(device, batch=64).detect(frames)["skeleton"].xy
-    result = {
-        f"batch {batch}": bool((detector(device, batch=batch).detect(frames)["skeleton"].xy
-                                == expected).all())
-        for batch in (GROUP, 64, 256)
-    }  # fmt: skip
-    scarce = detector(device, batch=256)
-    runner: Any = scarce._runner
-    if device == "cuda":
-        total = torch.cuda.get_device_properties(0).total_memory
-        torch.cuda.empty_cache()
-        allowed = torch.cuda.memory_reserved() + 600 * 2**20
-        torch.cuda.set_per_process_memory_fraction(allowed / total)
-    else:
-        _refuse_more_lanes_than(1, runner)
-    try:
-        found = scarce.detect(frames)["skeleton"].xy
-    finally:
-        if device == "cuda":
-            torch.cuda.set_per_process_memory_fraction(1.0)
-    result["out of memory"] = bool((found == expected).all())
-    result["the batch was halved"] = runner.batch < 256
-    return result
-
-
-def _refuse_more_lanes_than(most: int, runner: Any) -> None:
-    def refused(*given: Any) -> None:
-        raise torch.cuda.OutOfMemoryError("refused")
-
-    for lane in runner._lanes[most:]:
-        lane.start = refused
 
 
 # --- what it needs
@@ -328,23 +189,55 @@ def write_large(path: Path, count: int) -> str:
     return "mpeg4"
 
 
-def child(device: str, fidelity: str, video: Path, start_at: float) -> None:
+def decoding(video: Path, count: int) -> dict[str, Any]:
+    """Pictures a second of one process that only decodes, in 4:2:0; whether NVDEC gave them, and
+    whether they are the CPU's to the bit."""
+    from avpipe.media import NvdecPlanes, decode_planes
+
+    result: dict[str, Any] = {}
+    by_nvdec = NvdecPlanes(video)
+    for label, pictures in (
+        ("cpu, 1 thread", decode_planes(video)), ("cpu, 4 threads", decode_planes(video, 4)),
+        ("nvdec", by_nvdec),
+    ):  # fmt: skip
+        started, cpu = time.perf_counter(), time.process_time()
+        shown = sum(1 for _ in islice(pictures, count))
+        result[label] = {
+            "pictures_per_second": round(shown / (time.perf_counter() - started), 1),
+            "cpu_milliseconds_per_picture": round(1000 * (time.process_time() - cpu) / shown, 2),
+        }
+    result["nvdec"]["decoded_by"] = by_nvdec.decoder
+    result["nvdec"]["the_same_bits"] = all(
+        isinstance(one, I420)
+        and isinstance(other, I420)
+        and one.matrix == other.matrix
+        and np.array_equal(one.planes, other.planes)
+        for one, other in islice(
+            zip(decode_planes(video, 4), NvdecPlanes(video), strict=True), count
+        )
+    )
+    return result
+
+
+def child(device: str, fidelity: str, decoder: str, video: Path, start_at: float) -> None:
     """One of several processes: warms up, waits for the others, detects the whole file; prints
     when it began and ended, its CPU seconds and frames."""
     one = detector(device, fidelity=fidelity)
-    one.detect(list(islice(decoded(video), 60 if device == "cuda" else 2)))
+    one.detect(list(islice(decoded(video, decoder), 60 if device == "cuda" else 2)))
     late = max(0.0, time.time() - start_at)
     time.sleep(max(0.0, start_at - time.time()))
     began, cpu = time.time(), time.process_time()
-    count = len(one.detect(decoded(video))["skeleton"])
+    count = len(one.detect(decoded(video, decoder))["skeleton"])
     print(json.dumps([began, time.time(), time.process_time() - cpu, count, late]))
 
 
-def from_file(device: str, fidelity: str, video: Path, processes: int) -> dict[str, float]:
+def from_file(
+    device: str, fidelity: str, decoder: str, video: Path, processes: int
+) -> dict[str, float]:
     """Frames a second of several processes that detect the same file at the same time."""
     start_at = time.time() + (15 + 2 * processes if device == "cuda" else 1)
     command = [sys.executable, __file__, "--device", device, "--video", str(video)]
-    command += ["--child", fidelity, str(start_at)]
+    command += ["--child", fidelity, decoder, str(start_at)]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(processes)]
     busy = _busy(start_at) if device == "cuda" else None
     rows = np.array([json.loads(p.communicate()[0].splitlines()[-1]) for p in started])
@@ -399,26 +292,6 @@ def shares(device: str, count: int) -> dict[str, Any]:
     return result
 
 
-def broken(result: dict[str, Any]) -> list[str]:
-    """The bounds that do not hold."""
-    found = result["keypoints"]
-    bounds = {
-        "single precision": max(result["arithmetic"][
-            "relative_error_of_convolution_and_product"]) < 1e-5,
-        "crops": result["arithmetic"]["crop_values_that_differ"] < 1e-3,
-        "models within 1e-4 of their range": all(
-            row["exact"] <= 1e-4 for row in result["models"].values()),
-        "presence as on the CPU": found["presence_differs"] == 0,
-        "99.9 % within 1/8 px of the CPU": found["exact"]["within_an_eighth"] >= 0.999,
-        "the same bits": all(result["same_bits"].values()),
-    }  # fmt: skip
-    if "fast, hands" in found:
-        hands, body = found["fast, hands"], found["fast, body"]
-        bounds["fast, hands"] = hands["median"] <= 0.1 and hands["p95"] <= 0.5
-        bounds["fast, body"] = body["median"] <= 1 and body["p95"] <= 6
-    return [bound for bound, holds in bounds.items() if not holds]
-
-
 def main() -> None:
     """Runs all."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -427,11 +300,12 @@ def main() -> None:
     parser.add_argument("--processes", default="1,4,8")
     parser.add_argument("--video", type=Path, help="a 720p file; default: one is written")
     parser.add_argument("--length", type=int, default=3000, help="frames of the written file")
-    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     device = given.device
     if given.child:
-        return child(device, given.child[0], given.video, float(given.child[1]))
+        fidelity, decoder, start_at = given.child
+        return child(device, fidelity, decoder, given.video, float(start_at))
     if device == "cuda" and not torch.cuda.is_available():
         print("nothing is measured: PyTorch finds no CUDA device (--device cpu rehearses)")
         return None
@@ -455,12 +329,24 @@ def main() -> None:
         video = given.video or Path(folder) / "720p.mp4"
         codec = write_large(video, given.length) if given.video is None else "as given"
         counts = [int(n) for n in given.processes.split(",")]
-        plan = [("exact", n) for n in counts]
-        plan += [("fast", counts[-1])] if device == "cuda" else []
-        rows = {f"{f}, {n} processes": from_file(device, f, video, n) for f, n in plan}
+        plan = [("exact", "cpu", n) for n in counts]
+        if device == "cuda":
+            plan += [("fast", "cpu", counts[-1])]
+        if find_spec("av") is not None:
+            result["decoding alone"] = decoding(video, 1000)
+            if result["decoding alone"]["nvdec"]["decoded_by"] == "nvdec":
+                plan += [("exact", "nvdec", n) for n in counts] + [("fast", "nvdec", counts[-1])]
+        rows = {
+            f"{fidelity}, {decoder} decodes, {n} processes": from_file(
+                device, fidelity, decoder, video, n
+            )
+            for fidelity, decoder, n in plan
+        }
     result["720p file"] = {"codec": codec, "decoder": "PyAV" if find_spec("av") else "OpenCV",
                            **rows}  # fmt: skip
     result["floors"] = FLOORS
+    if not result.get("decoding alone", {}).get("nvdec", {}).get("the_same_bits", True):
+        result["broken"].append("NVDEC gives the CPU's bits")
     save("detect_cuda" if device == "cuda" else "detect_rehearsal", result)
     if result["broken"]:
         raise SystemExit(f"broken: {', '.join(result['broken'])}")

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from avpipe.detectors._mediapipe.torch_lanes import Lane
+
 
 class Tape(TorchDispatchMode):
     """`torch.cuda.CUDAGraph`."""
@@ -59,7 +61,7 @@ def capture(graph: Tape, pool: Any, stream: Any, *, capture_error_mode: str) -> 
 
 
 def install(monkeypatch: Any, runner: Any) -> list[Tape]:
-    """Makes the lanes of a `TorchRunner` on the CPU believe in CUDA; the graphs they capture."""
+    """Makes a `TorchRunner` on the CPU believe in CUDA; the graphs its lanes capture."""
     graphs: list[Tape] = []
     plain = torch.empty
 
@@ -76,7 +78,13 @@ def install(monkeypatch: Any, runner: Any) -> list[Tape]:
     monkeypatch.setattr(torch.cuda, "graph", capture)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
-    runner._uploads = Quiet()
-    for lane in runner._lanes:
+    monkeypatch.setattr(runner._uploads, "stream", Quiet())
+    plain_init = Lane.__init__
+
+    def init(lane: Lane, *given: Any) -> None:
+        plain_init(lane, *given)
         lane._stream, lane._pool, lane._done = Quiet(), (0, 0), Quiet()
+
+    monkeypatch.setattr(Lane, "__init__", init)
+    runner._lanes = runner._new_lanes(len(runner._lanes))
     return graphs

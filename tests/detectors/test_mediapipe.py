@@ -1,15 +1,12 @@
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-import cuda_stand_in
 from avpipe import detectors
 from avpipe.detectors import mediapipe
 from avpipe.detectors._mediapipe import blocks
-from avpipe.detectors._mediapipe.torch_runner import TorchRunner, _Lane
+from avpipe.detectors._mediapipe.torch_runner import TorchRunner
 from avpipe.detectors.mediapipe import Config, Mediapipe, _models
 from avpipe.errors import ToolMissing, UsageError
 from avpipe.keypoints import topology
@@ -122,130 +119,6 @@ def test_torch_and_litert_agree(performer, violin):
     found = Mediapipe(config, TorchRunner(_models(config), "cpu", 16)).detect(frames)["skeleton"]
     np.testing.assert_array_equal(found.confidence > 0, expected.confidence > 0)
     assert distances(found, expected).max() < 0.02
-
-
-def test_a_batch_of_any_size_gives_the_same_bits(violin):
-    around = np.tile([[280.0, 240, 150, 150, 0]], (40, 1))
-    around[:, 4] = np.linspace(-1, 1, 40)
-    index = np.arange(40) % 2
-    found = []
-    for batch in (1, 48):
-        pictures = TorchRunner(["hand"], "cpu", batch).load(list(violin[:2]))
-        found += [pictures.run("hand", index, around)]
-    found += [[np.flip(o, 0) for o in pictures.run("hand", index[::-1], around[::-1])]]
-    singly = [pictures.run("hand", [index[t]], around[t : t + 1]) for t in (0, 17, 39)]
-    for outputs in zip(*found, strict=True):
-        np.testing.assert_array_equal(outputs[0], outputs[1])
-        np.testing.assert_array_equal(outputs[0], outputs[2])
-    for t, alone in zip((0, 17, 39), singly, strict=True):
-        np.testing.assert_array_equal(alone[0][0], found[0][0][t])
-
-
-def test_pictures_of_the_decoder_give_the_same_bits_as_their_rgb():
-    from itertools import islice
-
-    from avpipe.media import decode_frames, decode_planes
-
-    runner, clip = TorchRunner(["palm"], "cpu", 16), RESOURCES / "urmp_09_vn_crop.mp4"
-    around = np.array([[280.0, 240, 560, 560, 0]])
-    one, other = (
-        runner.load(list(islice(decode(clip), 6))) for decode in (decode_frames, decode_planes)
-    )
-    assert len(one) == len(other) == 6
-    np.testing.assert_array_equal(one.frames, other.frames)
-    for t in (0, 5):
-        np.testing.assert_array_equal(
-            one.run("palm", [t], around)[0], other.run("palm", [t], around)[0]
-        )
-
-
-def test_half_precision_keeps_a_hand_within_half_a_pixel(violin):
-    region = np.array([[140.0, 250, 150, 150, 0.2]])
-    exact, half = (
-        TorchRunner(["hand"], "cpu", 1, half=half).load(violin[:1]).run("hand", [0], region)
-        for half in (False, True)
-    )
-    gaps = np.linalg.norm((exact[0] - half[0]).reshape(21, 3)[:, :2], axis=1) * 150 / 224
-    assert 0 < np.median(gaps) <= 0.1
-    assert np.percentile(gaps, 95) <= 0.5
-    assert abs(exact[1] - half[1]) < 0.01
-
-
-def test_a_batch_that_does_not_fit_is_halved_and_gives_the_same_bits(monkeypatch, violin):
-    import torch
-
-    around = np.tile([[280.0, 240, 560, 560, 0]], (70, 1))
-    around[:, 4] = np.linspace(-1, 1, 70)
-    runner = TorchRunner(["palm"], "cpu", 64)
-    pictures = runner.load(list(violin[:1]))
-    expected, _ = pictures.run("palm", [0] * 70, around)
-    start = _Lane.start
-
-    def scarce(lane, *given):
-        if lane in runner._lanes[1:]:
-            raise torch.cuda.OutOfMemoryError("no memory")
-        start(lane, *given)
-
-    monkeypatch.setattr(_Lane, "start", scarce)
-    found, _ = pictures.run("palm", [0] * 70, around)
-    assert runner.batch == 16
-    np.testing.assert_array_equal(found, expected)
-
-
-def test_memory_that_does_not_suffice_for_one_group_is_an_error(monkeypatch, violin):
-    import torch
-
-    def none_left(lane, *given):
-        raise torch.cuda.OutOfMemoryError("no memory")
-
-    monkeypatch.setattr(_Lane, "start", none_left)
-    pictures = TorchRunner(["palm"], "cpu", 64).load(list(violin[:1]))
-    with pytest.raises(torch.cuda.OutOfMemoryError):
-        pictures.run("palm", [0], np.array([[280.0, 240, 560, 560, 0]]))
-
-
-def test_captured_once_and_replayed_a_lane_computes_the_same(monkeypatch, violin):
-    """What is done on CUDA, with a stand-in for its streams and graphs."""
-    around = np.tile([[280.0, 240, 560, 560, 0]], (20, 1))
-    around[:, 4] = np.linspace(-1, 1, 20)
-    index = np.arange(20) % 2
-    for name in ("pose", "hand_recrop"):
-        runner = TorchRunner([name], "cpu", 32)
-        expected = runner.load(list(violin[:2])).run(name, index, around)
-        runner = TorchRunner([name], "cpu", 32)
-        with monkeypatch.context() as patches:
-            graphs = cuda_stand_in.install(patches, runner)
-            pictures = runner.load(list(violin[:2]))
-            found = [pictures.run(name, index, around) for _ in range(2)]
-        for outputs in found:
-            for one, other in zip(outputs, expected, strict=True):
-                np.testing.assert_array_equal(one, other)
-        assert [graph.replays for graph in graphs] == [2, 2]
-
-
-@pytest.mark.parametrize("api", ["plain", "names before 2.9", "names from 2.9 on"])
-def test_single_precision_is_kept_whatever_the_process_has_chosen(api):
-    """In a process of its own: PyTorch refuses to go back from one set of names to the other."""
-    program = f"""
-import torch
-from avpipe.detectors._mediapipe.torch_runner import _strict
-api = {api!r}
-if api == "names before 2.9":
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
-elif api == "names from 2.9 on" and hasattr(torch.backends.cudnn, "conv"):
-    torch.backends.fp32_precision = "tf32"
-    torch.backends.cudnn.conv.fp32_precision = "tf32"
-def state():
-    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
-    kinds = [p.fp32_precision for p in (cudnn.conv, products)] if hasattr(cudnn, "conv") else [
-        "tf32" if p.allow_tf32 else "ieee" for p in (cudnn, products)]
-    return [*kinds, cudnn.deterministic, cudnn.benchmark]
-before = state()
-with _strict():
-    assert state() == ["ieee", "ieee", True, False], state()
-assert state() == before, (before, state())
-"""
-    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_steady_body_trembles_less_than_frame_by_frame(performer, per_frame, violin):

@@ -65,7 +65,12 @@ def test_another_number_of_frames_than_announced_is_a_failure(tmp_path):
         detect.run(job(tmp_path, frames=126))
 
 
-def test_a_detector_on_a_gpu_gets_pictures_as_they_are_decoded(tmp_path, monkeypatch):
+@pytest.mark.filterwarnings("ignore:.*not by NVDEC")
+@pytest.mark.parametrize("decoder", ["cpu", "nvdec"])
+def test_a_detector_on_a_gpu_gets_pictures_as_they_are_decoded(tmp_path, monkeypatch, decoder):
+    """Where NVDEC is not there the CPU decodes."""
+    monkeypatch.setattr("av.codec.hwaccel.hwdevices_available", list)
+
     class OnDevice:
         planar = True
 
@@ -75,14 +80,16 @@ def test_a_detector_on_a_gpu_gets_pictures_as_they_are_decoded(tmp_path, monkeyp
             return {"skeleton": nobody}
 
     monkeypatch.setattr(detect.detectors, "create", lambda *given, **options: OnDevice())
-    assert detect.run(job(tmp_path, frames=125))["hands"] == {"left": 0, "right": 0, "any": 0}
+    facts = detect.run(job(tmp_path, frames=125, decoder=decoder))
+    assert facts["hands"] == {"left": 0, "right": 0, "any": 0}
+    assert facts["decoder"] == "cpu"
 
 
 def test_the_key_holds_every_parameter_of_the_detector_and_no_device(tmp_path):
     plain = configure(detect.Config, {}, "[detect]")
     given = configure(
         detect.Config,
-        {"options": {"key_frames": 5, "threads": 3}, "device": "cpu"},
+        {"options": {"key_frames": 5, "threads": 3}, "device": "cpu", "decoder": "nvdec"},
         "[detect]",
     )
     assert key_parameters(plain) == key_parameters(given)

@@ -29,14 +29,14 @@ def decode_frames(path: Path, threads: int = 1) -> Iterator[Frame]:
         RecordingFailed: `unreadable`; the file cannot be decoded, holds fewer frames than its
             header says, or pictures of several sizes.
     """
-    for picture in _decoded(path, threads):
+    for picture in decoded(path, threads):
         yield _rgb(picture)
 
 
 def decode_planes(path: Path, threads: int = 1) -> Iterator[Frame | I420]:
     """As `decode_frames`, but frames whose RGB `I420.rgb` makes to the bit are left in 4:2:0."""
     matrices: dict[tuple[Any, ...], Matrix | None] = {}
-    for picture in _decoded(path, threads):
+    for picture in decoded(path, threads):
         layout = (picture.format.name, picture.colorspace, picture.color_range)
         if layout not in matrices:
             matrices[layout] = _matrix(picture)
@@ -64,13 +64,17 @@ def _matrix(picture: Any) -> Matrix | None:
     return next(same, None)
 
 
-def _decoded(path: Path, threads: int) -> Iterator[Any]:
-    """The pictures of a video, all of one size."""
+def decoded(path: Path, threads: int = 1, accelerator: Any = None) -> Iterator[Any]:
+    """PyAV's pictures of a video, all of one size; as `decode_frames`.
+
+    Args:
+        accelerator: a `HWAccel` of PyAV that decodes instead of the CPU.
+    """
     import av
 
     shown, size = 0, None
     try:
-        with open_container(path) as container:
+        with open_container(path, accelerator) as container:
             stream = container.streams.video[0]
             stream.codec_context.thread_count = threads
             for frame in container.decode(stream):

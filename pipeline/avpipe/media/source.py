@@ -18,12 +18,16 @@ def address(path: Path) -> str:
     return f"file:{path.absolute()}"
 
 
-def open_container(path: Path) -> Any:
+def open_container(path: Path, accelerator: Any = None) -> Any:
     """The file as a PyAV input container.
 
+    Args:
+        path: a media file.
+        accelerator: a `HWAccel` of PyAV for its decoders.
+
     Raises:
-        av.error.FFmpegError: it is in none of the formats.
+        av.error.FFmpegError: it is in none of the formats, or the accelerator is not there.
     """
     import av
 
-    return av.open(address(path), options=OPTIONS, metadata_errors="ignore")
+    return av.open(address(path), options=OPTIONS, metadata_errors="ignore", hwaccel=accelerator)

@@ -21,7 +21,7 @@ from avpipe.config import configure, runtime_only
 from avpipe.errors import FailureClass, RecordingFailed
 from avpipe.keypoints import files, hand_visibility
 from avpipe.keypoints.segments import hands_detected
-from avpipe.media import decode_frames, decode_planes
+from avpipe.media import NvdecPlanes, decode_frames, decode_planes
 from avpipe.stages import Facts, Job, Pool
 from avpipe.types import Keypoints, Recording
 
@@ -46,6 +46,8 @@ class Config:
     """Parameters of the detector that do not (a batch size); may be given under `options` too."""
     device: Literal["auto", "cpu", "cuda"] = runtime_only("auto")
     """Where it runs; "auto" is CUDA if there is a device and the detector can use it."""
+    decoder: Literal["cpu", "nvdec"] = runtime_only("cpu")
+    """What decodes for a detector on CUDA: the same pictures. Without NVDEC the CPU does it."""
 
     def __post_init__(self) -> None:
         cls = detectors.module(self.detector).Config
@@ -92,7 +94,7 @@ def run(job: Job) -> Facts:
         return {}
     device = detectors.pick_device(config.detector, config.device)
     started = time.perf_counter()
-    found = _found(job, device, video["frames"])
+    found, decoder = _found(job, device, video["frames"])
     seconds = time.perf_counter() - started
     for name, keypoints in found.items():
         if len(keypoints) != video["frames"]:
@@ -106,24 +108,27 @@ def run(job: Job) -> Facts:
     files.write_summary(job.out / "detect.json", video["frames"], found)
     return {
         "device": device,
+        "decoder": decoder,
         "seconds": round(seconds, 3),
         "frames_per_second": round(video["frames"] / seconds, 2),
         "hands": coverage(found["skeleton"]) if "skeleton" in found else {},
     }
 
 
-def _found(job: Job, device: str, frames: int) -> Mapping[str, Keypoints]:
-    """What a detector sees in the video, or an importer has of it."""
+def _found(job: Job, device: str, frames: int) -> tuple[Mapping[str, Keypoints], str | None]:
+    """What a detector sees in the video and what decoded it, or what an importer has of it."""
     config: Config = job.config
     load = getattr(detectors.module(config.detector), "load", None)
     if load is not None:
-        imported: Mapping[str, Keypoints] = load(_config(config), job.recording, frames)
-        return imported
+        return load(_config(config), job.recording, frames), None
     detector = detectors.create(config.detector, device, **config.options, **config.runtime)
     video = job.inputs["video"] / "video.mp4"
-    if getattr(detector, "planar", False):
-        return detector.detect(cast(Any, decode_planes(video, _DECODERS)))
-    return detector.detect(decode_frames(video))
+    if not getattr(detector, "planar", False):
+        return detector.detect(decode_frames(video)), "cpu"
+    if config.decoder == "nvdec":
+        pictures = NvdecPlanes(video, _DECODERS)
+        return detector.detect(cast(Any, pictures)), pictures.decoder
+    return detector.detect(cast(Any, decode_planes(video, _DECODERS))), "cpu"
 
 
 def coverage(skeleton: Keypoints) -> dict[str, float]:
