@@ -60,7 +60,7 @@ def crowded(tmp_path: Path, crowd: Path) -> Callable[..., Request]:
     ("guilt", "failure", "message", "limits"),
     [
         ("segfault", "crashed", "the process died by SIGSEGV", {}),
-        ("hang", "timeout", "detect took longer than 4 s", {"seconds": 4.0}),
+        ("hang", "timeout", "detect took longer than 10 s", {"seconds": 10.0}),
         ("memory", "limit", "more than 716 MiB", {"memory_gib": 0.7}),
         ("bug", "crashed", "ValueError: a bug in the detector (in toy.py", {}),
         ("worker", "crashed", "its worker died", {}),
