@@ -76,6 +76,18 @@ def test_notes_are_counted_where_there_are_some(manifest):
     assert [row[-1] for row in rows] == ["-", "1,200", "-", "1,200"]
 
 
+def test_given_segments_that_leave_their_recording_are_told(manifest, tmp_path):
+    (tmp_path / "mini.csv").write_text(
+        "id,category,start_seconds,stop_seconds\na,x,1,9\nb,x,1,3.9\nc,x,1,\nd,x,1,9\n"
+    )
+    built = dict.fromkeys("abc", Built(75, ((25, 75),)))
+    assert statistics(avpipe.read_manifest(manifest.path), built).shortened == {}
+    with manifest.path.open("a") as file:
+        file.write('[segment]\nsource = "given"\n')
+    found = statistics(avpipe.read_manifest(manifest.path), built)
+    assert found.shortened == {"a": "stop_seconds = 9, the recording ends at 3.00 s"}
+
+
 def test_statistics_are_a_json_document(manifest):
     document = json.loads(json.dumps(statistics(manifest, BUILT).as_json()))
     assert document["total"]["ours"]["recordings"] == 3

@@ -82,6 +82,8 @@ class Statistics:
     """Ensemble that was built without views of its players -> why."""
     no_notes: Mapping[str, str] = field(default_factory=dict)
     """Recording that was built without its notes -> why."""
+    shortened: Mapping[str, str] = field(default_factory=dict)
+    """Recording that ends before the segment that is given of it -> by how much, in words."""
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -126,7 +128,24 @@ def statistics(
         missing=dict(sorted(reasons.items())),
         no_players={name: one.no_players for name, one in there if one.no_players},
         no_notes={name: one.no_notes for name, one in there if one.no_notes},
+        shortened=dict(_shortened(manifest, built)),
     )
+
+
+def _shortened(manifest: Manifest, built: Mapping[str, Built]) -> Iterable[tuple[str, str]]:
+    """Given segments that were cut where the recording ends; published times are rounded to
+    seconds, less is not told."""
+    if manifest.table("segment").get("source") != "given":
+        return
+    for recording in manifest.recordings:
+        if recording.stop_seconds is None or recording.id not in built:
+            continue
+        seconds = built[recording.id].frames / manifest.fps
+        if recording.stop_seconds > seconds + 1:
+            yield (
+                recording.id,
+                f"stop_seconds = {recording.stop_seconds:g}, the recording ends at {seconds:.2f} s",
+            )
 
 
 def _lines(

@@ -246,3 +246,24 @@ def test_an_id_that_youtube_cannot_have_is_kept_and_told(put, tmp_path):
     assert rows(imported.manifest) == [("short", "music")]
     (problem,) = imported.problems
     assert "it is kept: correct it or build with --source" in str(problem)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_the_cells_of_a_table_stand_between_commas_tabs_or_semicolons(put, tmp_path, delimiter):
+    text = f"video_id,instrument\n{A},violin\n{B},\n".replace(",", delimiter)
+    imported = import_list(put("mine.csv", text), out=tmp_path / "new", category="cello")
+    assert rows(imported.manifest) == [(A, "violin"), (B, "cello")]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"id,video_id\n1,{A}\n", r"names the id twice: keep one column"),
+        (f'id,category\n"{A},violin\n', "not a table: unexpected end of data"),
+        ("", "it has no row"),
+        ("id,url\na,../x.mp4\n", r'row 2: url = "../x.mp4": must be an http:// or https:// URL'),
+    ],
+)
+def test_a_table_that_cannot_be_read_says_why(put, tmp_path, text, words):
+    with pytest.raises(UsageError, match=words):
+        import_list(put("mine.csv", text), out=tmp_path / "new")

@@ -243,6 +243,11 @@ def test_check_tells_every_problem_and_a_reader_can_go_on_with_the_rest(write):
     assert [p.row for p in manifest.skipped] == [3, 5]
 
 
+def test_a_table_of_semicolons_is_told_from_one_without_ids(write):
+    with pytest.raises(ManifestError, match=r"'id' is missing \(put commas between the cells\)"):
+        avpipe.read_manifest(write("id;category\na;violin\n"))
+
+
 def test_a_manifest_without_one_good_row_is_refused_even_when_bad_rows_are_skipped(write):
     with pytest.raises(ManifestError, match="row 2: id"):
         avpipe.read_manifest(write("id,category\n../x,violin\n"), skip_bad_rows=True)

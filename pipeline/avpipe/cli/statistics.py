@@ -45,6 +45,8 @@ def stats(dataset: place.Built, out: place.Out = None, json: output.Json = False
         output.text(f"{recording} has no views of its players: {why}")
     for recording, why in found.no_notes.items():
         output.text(f"{recording} has no notes: {why}")
+    for recording, why in found.shortened.items():
+        output.text(f"{recording} is shorter than its row says: {why}; correct the row")
     return 0
 
 

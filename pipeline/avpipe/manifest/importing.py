@@ -33,6 +33,7 @@ _YOUTUBE = re.compile(
 _NO_YOUTUBE_ID = (
     "is no YouTube id (11 of A-Z a-z 0-9 _ -); it is kept: correct it or build with --source"
 )
+_HOST = re.compile(r"[\w-]+(\.[\w-]+)+/")
 _YOUTUBE_FOLDERS = frozenset({"", "watch", "shorts", "embed", "live", "v"})
 
 
@@ -129,7 +130,7 @@ def _labelled(rows: Iterable[Row], labels: Mapping[str, str]) -> tuple[list[Row]
 
 def _usable(parser: RowParser, rows: list[Row], category: str, *, youtube: bool) -> list[Row]:
     """Rows with id and category; those that cannot be used go to the parser's problems."""
-    named = [(number, _named({"category": category} | row)) for number, row in rows]
+    named = [(number, _named({"category": category} | _given(row))) for number, row in rows]
     times_of = Counter(row["id"] for _, row in named)
     usable = []
     for number, row in named:
@@ -147,6 +148,11 @@ def _usable(parser: RowParser, rows: list[Row], category: str, *, youtube: bool)
     return usable
 
 
+def _given(row: Mapping[str, str]) -> dict[str, str]:
+    """The cells that are not empty."""
+    return {name: text for name, text in row.items() if text}
+
+
 def _named(row: Mapping[str, str]) -> dict[str, str]:
     """The row with an id: its own, that of the YouTube video, or the file name in the URL."""
     word, url = row.get("id", ""), row.get("url", "")
@@ -155,7 +161,7 @@ def _named(row: Mapping[str, str]) -> dict[str, str]:
     rest = {name: text for name, text in row.items() if name not in ("id", "url")}
     if not url:
         return {"id": word, **rest}
-    url = url if "://" in url else f"https://{url}"
+    url = f"https://{url}" if _HOST.match(url) else url
     video = youtube_id(url)
     if video is None:
         return {"id": word or Path(unquote(urlsplit(url).path)).stem, "url": url, **rest}

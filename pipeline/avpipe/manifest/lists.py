@@ -2,7 +2,8 @@
 
     folder       of media: {id}.* or {category}/{id}.*
     .txt         an id or URL a line, `#` comments
-    .csv .tsv    with a header; also AudioSet's (header in the last comment) and Acappella's
+    .csv .tsv    with a header, cells between commas, tabs or semicolons; also AudioSet's (header in
+                 the last comment) and Acappella's
     .json        [id, ...], [{"id": ...}, ...], {category: [id, ...]}, {category: {id: ...}}, each
                  also below "videos" (MUSIC, Solos)
 
@@ -80,13 +81,25 @@ def _text(text: str, path: Path) -> Iterator[Row]:
 
 
 def _table(text: str, path: Path) -> Iterator[Row]:
+    try:
+        yield from _cells(text, path)
+    except csv.Error as error:
+        raise UsageError(f"{path}: not a table: {error} (a quote that is not closed?)") from error
+
+
+def _cells(text: str, path: Path) -> Iterator[Row]:
     lines = text.splitlines()
     comments = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    table = csv.reader(lines[comments:], delimiter=delimiter, skipinitialspace=True)
-    first = lines[comments - 1].lstrip("# ") if comments else ",".join(next(table, []))
-    header = [name.strip() for name in first.split(delimiter if comments else ",")]
+    if not lines:
+        return
+    heading = lines[max(0, comments - 1)].lstrip("# ")
+    delimiter = "," if "," in heading else next((d for d in "\t;" if d in heading), ",")
+    table = csv.reader(lines[comments:], delimiter=delimiter, skipinitialspace=True, strict=True)
+    header = [n.strip() for n in (heading.split(delimiter) if comments else next(table))]
     names = [_NAMES.get(_plain(name), _plain(name)) for name in header]
+    for name in ("id", "url"):
+        if names.count(name) > 1:
+            raise UsageError(f"{path}: the header {header} names the {name} twice: keep one column")
     acappella = {"id", "init", "fin"} <= set(names)
     if not {"id", "url"} & set(names):
         known = ", ".join((*_COLUMNS["id"], *_COLUMNS["url"]))

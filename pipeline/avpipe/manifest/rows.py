@@ -7,6 +7,7 @@ video that a recording is cut from, where several recordings share one.
 """
 
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -144,6 +145,8 @@ def _check_header(path: Path, header: Sequence[str], columns: Sequence[str]) -> 
         if name not in header:
             near = [other for other in header if other.lower() == name]
             hint = f" (write {near[0]!r} in small letters)" if near else ""
+            if len(header) == 1 and re.search("[;\t]", header[0]):
+                hint = " (put commas between the cells)"
             raise ManifestError(
                 f"{path} row 1: column {name!r} is missing{hint}; required are"
                 f" {', '.join(required)}; optional {', '.join(OPTIONAL)} and others"

@@ -53,8 +53,9 @@ def as_text(facts: dict[str, Any], limit: int = 20) -> str:
     lines = [f"{facts['path']}  {facts['bytes'] / 1e6:,.1f} MB"]
     lines += [f"  {name:12} {facts[name]}" for name in (*SHOWN, "joints") if name in facts]
     lines.append("columns of every recording")
+    width = max(12, *map(len, facts["columns"]))
     for name, c in facts["columns"].items():
-        lines.append(f"  {name:12} ({', '.join(c['axes'])})  {c['dtype']}  {c['unit']}")
+        lines.append(f"  {name:{width}} ({', '.join(c['axes'])})  {c['dtype']}  {c['unit']}")
     lines.append(f"{len(facts['recordings'])} recordings")
     for recording in facts["recordings"][:limit]:
         shapes = ", ".join(f"{n} {tuple(s)}" for n, s in recording["shapes"].items())
