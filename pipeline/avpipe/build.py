@@ -22,7 +22,7 @@ from avpipe.lock import exclusive
 from avpipe.manifest import Manifest
 from avpipe.plan import StageCount, Status
 from avpipe.profile import Profile, read_profile
-from avpipe.publication import Publication
+from avpipe.publication import Publication, as_published
 from avpipe.request import RELEASED, SERVED, Request, kept
 from avpipe.run import DRAIN_SECONDS, Observer, Run, Stop, Unwatched
 from avpipe.server import serve
@@ -162,15 +162,18 @@ def build(
 
 
 def compact(request: Request) -> Report:
-    """Lays the shards out as a build from scratch does, of what is published; runs nothing.
+    """Lays the shards out as a build from scratch does, of what is published, with the fields and
+    on the time grid that it has; runs nothing.
 
     Raises:
-        Locked: a build holds the folder.
-        DatasetError: nothing has been built there.
+        Locked: another build holds the folder.
+        DatasetError: nothing has been built there, or it is damaged.
     """
     if not (request.out / FILE).exists():
         raise DatasetError(f"nothing has been built in {request.out}: run avpipe build first")
-    return build(replace(request, ids=(), compact=True), read_profile(None), Unwatched())
+    manifest = as_published(request.manifest, request.out)
+    as_it_is = replace(request, manifest=manifest, ids=(), compact=True)
+    return build(as_it_is, read_profile(None), Unwatched())
 
 
 def _publish(request: Request, ledger: Ledger, result: Result, report: Report, stop: Stop) -> None:

@@ -7,7 +7,7 @@ nothing to do, and no artifact and no summary is opened to find that out.
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,24 @@ from avpipe.walk import Complete
 
 _PACKED = "packed"
 """Under this name the ledger remembers the last packing."""
+
+
+def as_published(manifest: Manifest, out: Path) -> Manifest:
+    """The manifest with the fields and on the time grid of what is published, which options of the
+    build may have given.
+
+    Raises:
+        DatasetError: nothing is published there, or it is damaged.
+    """
+    from avpipe.shards.catalogue import read_catalogue
+
+    dataset = read_catalogue(out).dataset
+    return replace(
+        manifest,
+        fields=tuple(dataset["fields"]),
+        fps=dataset["fps"],
+        sample_rate=dataset["sample_rate"],
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,15 +118,12 @@ class Request:
 
     @cached_property
     def locators(self) -> Mapping[str, str]:
-        """recording id -> where it is downloaded from.
+        """Selected recording's id -> where it is downloaded from.
 
         Raises:
             UsageError: there is no source, or it is not one.
         """
-        return {
-            r.id: locate(self.manifest, r, self.source, server=SERVED)
-            for r in self.manifest.recordings
-        }
+        return {r.id: locate(self.manifest, r, self.source, server=SERVED) for r in self.selected()}
 
     def restricted(self) -> "Request":
         """The request for what its lock has, without recordings that were removed on request.

@@ -1,5 +1,6 @@
 """What runs again, and what does not: counted."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from avpipe import cli
 from avpipe.build import Report, Request, build, compact, estimate, plan
 from avpipe.errors import UsageError
 from avpipe.ledger import FILE, Ledger
@@ -162,6 +164,33 @@ def test_one_new_recording_adds_shards_and_rewrites_none(
     assert len(list((tmp_path / "out" / "shards").iterdir())) == 2
     assert verify(tmp_path / "out").problems == ()
     assert ran(compact(tiny())) == {}
+
+
+def test_compacting_keeps_fields_and_time_grid_and_asks_for_no_source(
+    tiny: Make, run: Run, clips: Path, tmp_path: Path
+) -> None:
+    """Options of the build had given them: they stand nowhere but in what is published."""
+    manifest = write_manifest(tmp_path / "nowhere", "youtube", ["violin", "trumpet"])
+    manifest.write_text(manifest.read_text().replace('source = "youtube"\n', ""))
+    options = {"fields": ("audio", "frames"), "settings": settings(audio={"sample_rate": 8000})}
+    run(tiny(manifest=manifest, source=str(clips), **options))
+    before = {p.name: p.read_bytes() for p in (tmp_path / "out" / "shards").iterdir()}
+    assert set(before) == {"audio-00000.h5", "frames-00000.h5"}
+    assert compact(tiny(manifest=manifest)).stages["pack"].reuse == 2
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out" / "shards").iterdir()} == before
+
+
+def test_figures_are_on_the_time_grid_that_was_built(
+    tiny: Make, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = tiny(settings=settings(video={"fps": 5.0}, segment={"min_frames": 5}))
+    hours = run(request).hours
+    capsys.readouterr()
+    command = ["stats", str(request.manifest.path), "--out", str(tmp_path / "out"), "--json"]
+    assert cli.run(command) == 0
+    total = json.loads(capsys.readouterr().out)["total"]["ours"]
+    assert total["hours"] == pytest.approx(hours)
+    assert total["mean_seconds"] == pytest.approx(2)
 
 
 def test_ids_and_limit_restrict_what_runs_and_not_what_is_published(

@@ -19,9 +19,13 @@ def stats(dataset: place.Built, out: place.Out = None, json: output.Json = False
     """Counts what was built by category, beside the published table where there is one."""
     from avpipe.fidelity import agreement
     from avpipe.manifest.reference import read_reference
+    from avpipe.publication import as_published
+    from avpipe.shards.catalogue import NAME
     from avpipe.stats import read_built, statistics
 
     manifest, folder = place.built(dataset, out)
+    if (folder / NAME).exists():
+        manifest = as_published(manifest, folder)
     built, failures = read_built(folder, manifest)
     found = statistics(manifest, built, failures)
     agreed = None

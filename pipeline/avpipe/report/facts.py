@@ -15,6 +15,7 @@ from avpipe.dag import LINE
 from avpipe.errors import ManifestError, UsageError
 from avpipe.ledger import FILE, Failure, Ledger
 from avpipe.manifest import Manifest, read_manifest
+from avpipe.publication import as_published
 from avpipe.shards.catalogue import INDEX, NAME, read_catalogue
 from avpipe.shards.index import read_index
 from avpipe.stats import Statistics, read_built, statistics
@@ -100,7 +101,7 @@ def read_facts(out: Path, manifest: Manifest) -> Facts:
     Raises:
         DatasetError: nothing is published there, or it cannot be read.
     """
-    catalogue = read_catalogue(out)
+    catalogue, manifest = read_catalogue(out), as_published(manifest, out)
     built, reasons = read_built(out, manifest)
     with Ledger(out / FILE) as ledger:
         complete, failures = ledger.complete(), ledger.failures()
