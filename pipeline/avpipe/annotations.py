@@ -64,7 +64,7 @@ def folder(recording: Recording) -> Path | None:
     if recording.url is None or "://" in recording.url:
         return None
     place = Path(recording.url)
-    if place.name.startswith(("AuMix_", "Vid_", "mixture.")):
+    if place.suffix and place.name.startswith(("AuMix_", "Vid_", "mixture.")):
         return place.parent
     return place / recording.id
 

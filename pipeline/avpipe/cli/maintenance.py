@@ -46,7 +46,10 @@ def verify(
             output.text("`avpipe repair` removes what is damaged; the next build makes it again.")
         else:
             if any(MAY_HOLD in problem["problem"] for problem in result.problems):
-                output.text("`avpipe repair` removes what cannot be read: then look again.")
+                output.text(
+                    "`avpipe repair` removes what cannot be read, the next build what was left by"
+                    " an interrupted one: then look again."
+                )
             if any(MAY_HOLD not in problem["problem"] for problem in result.problems):
                 output.text(f"`avpipe remove {absent}` takes it out.")
     elif absent is not None:

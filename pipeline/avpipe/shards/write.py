@@ -124,7 +124,7 @@ def _write_member(file: h5py.File, job: ShardJob, member: Member, store: Storage
     arrays = read_columns(job.field, job.facts, member)
     frames = sum(map(len, member.segments))
     rates = {"N": float(job.facts.sample_rate), "T": float(exact(job.facts.fps))}
-    rates["M"] = 256 / store.chunk_seconds  # notes are few
+    rates["M"] = 256 / store.chunk_seconds  # chunks of 256 notes: they are few
     for column in columns(job.field):
         rows = np.ascontiguousarray(arrays[column.name], dtype=column.dtype)
         rate = rates.get(column.axes[0], len(rows) * job.facts.fps / frames)
