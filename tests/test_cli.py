@@ -125,6 +125,12 @@ def test_a_place_that_cannot_be_written_to_is_one_line(
     assert len(shown.splitlines()) == 1
 
 
+def test_a_number_that_is_none_is_null(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.output.document({"sdr": {"std": float("nan")}, "all": (1.0, float("inf")), "at": Path("a")})
+    shown = json.loads(capsys.readouterr().out)
+    assert shown == {"sdr": {"std": None}, "all": [1.0, None], "at": "a"}
+
+
 def test_a_folder_named_in_a_table_can_be_copied(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -225,6 +225,20 @@ def test_reasons_are_words() -> None:
     assert explain(old, old) is None
 
 
+def test_of_another_detector_only_what_both_have_is_told_and_nothing_twice() -> None:
+    def identity(name: str, **options: int) -> dict[str, object]:
+        return {
+            "version": 1,
+            "parameters": {"detector": name, "options": options},
+            "tool": {"detector": name, "parameters": options},
+        }
+
+    same = explain(identity("a", size=1), identity("a", size=2, depth=3))
+    assert same == "parameter options.depth none -> 3; parameter options.size 1 -> 2"
+    other = explain(identity("a", size=1, wide=1), identity("b", size=2, depth=3))
+    assert other == "parameter detector a -> b; parameter options.size 1 -> 2"
+
+
 @hypothesis_settings(max_examples=30, deadline=None)
 @given(st.sets(st.sampled_from(["download", "video", "detect"])))
 def test_what_is_missing_runs_first_at_the_earliest_gap(

@@ -5,6 +5,7 @@ the key is known, and the artifact is there (reuse) or is not (run, with a reaso
 what must run, outputs are not known yet: those steps *may* run.
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -310,14 +311,29 @@ def restore(ledger: Ledger, store: Store, stage: str, key: str) -> str:
 
 
 def explain(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
-    """How two identities of a stage differ, in words; None if they do not."""
+    """How two identities of a stage differ, in words; None if they do not.
+
+    What only one of two detectors has is left out, and so are parameters that a tool repeats.
+    """
     before, after = dict(_flat(old)), dict(_flat(new))
-    changes = [
-        f"{name} {_short(before.get(name))} -> {_short(after.get(name))}"
-        for name in sorted(before.keys() | after.keys())
-        if before.get(name) != after.get(name)
-    ]
+    names = before.keys() | after.keys()
+    if before.get(_DETECTOR) != after.get(_DETECTOR):
+        names = before.keys() & after.keys() | {_DETECTOR}
+    changes, parameters = [], set()
+    for name in sorted(names):
+        if before.get(name) == after.get(name):
+            continue
+        change = f"{_short(before.get(name))} -> {_short(after.get(name))}"
+        last = re.split("[ .]", name)[-1]
+        if name.startswith("parameter "):
+            parameters.add((last, change))
+        elif (last, change) in parameters:
+            continue
+        changes.append(f"{name} {change}")
     return "; ".join(changes) or None
+
+
+_DETECTOR = "parameter detector"
 
 
 _KINDS = {"parameters": "parameter", "tool": "tool", "version": "version", "stage": "stage"}

@@ -221,7 +221,7 @@ def _reason(ledger: Ledger, stage: str, keys: Mapping[str, str]) -> str | None:
 
 
 def _table(column: str, lines: Sequence[Line]) -> tuple[list[str], list[list[Any]]]:
-    names = [column, "listed", "recordings", "segments", "hours", "mean", "median"]
+    names = [column, "listed", "recordings", "segments", "hours", "mean length", "median picture"]
     shown: dict[str, Callable[[Any], str]] = {
         "recordings": lambda n: f"{n:,}",
         "segments": lambda n: f"{n:,}",

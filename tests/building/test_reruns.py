@@ -106,9 +106,7 @@ def test_the_plan_says_why_and_what_may_follow(done: Make) -> None:
     stages = plan(done(settings=changed)).stages
     assert stages["video"].reuse == 3
     (reason,) = stages["detect"].reasons
-    assert reason == "; ".join(
-        f"{what} a -> bbbbbbbbbbbb…" for what in ("parameter options.weights", "tool weights")
-    )
+    assert reason == "parameter options.weights a -> bbbbbbbbbbbb…"
     assert (stages["segment"].run, stages["segment"].maybe) == (0, 3)
     stages = plan(done(settings=settings(segment={"max_gap": 6}))).stages
     assert stages["segment"].reasons == {"parameter max_gap 5 -> 6": 3}

@@ -9,7 +9,7 @@ from avpipe.cli import output
 from avpipe.cli.options import BuildOptions, spelled_out
 
 if TYPE_CHECKING:
-    from avpipe.build import Report, Request
+    from avpipe.build import Report
     from avpipe.estimate import Estimate
 
 
@@ -50,7 +50,7 @@ def build(
     if json:
         output.document(report.as_json())
     else:
-        _print_report(report, request)
+        _print_report(report)
     if allowed is not None and len(report.failures) > allowed:
         output.error(f"{len(report.failures)} recordings failed, --max-failed allows {allowed:g}")
         return 3
@@ -90,9 +90,7 @@ def plan(
         columns.append("why")
         for row, count in zip(rows, report.stages.values(), strict=True):
             row.append("\n".join(f"{n:,} {why}" for why, n in sorted(count.reasons.items())))
-    output.table(
-        f"{report.dataset}: {report.recordings:,} recordings in {report.out}", columns, rows
-    )
+    output.table(_title(report), columns, rows)
     if expected is not None:
         _print_estimate(expected)
     return 0
@@ -126,13 +124,16 @@ def _allowed(max_failed: str | None, recordings: int) -> float | None:
     return value * recordings / 100 if percent else value
 
 
-def _print_report(report: "Report", request: "Request") -> None:
+def _title(report: "Report") -> str:
+    return f"{report.dataset}: {output.count(report.recordings, 'recording')} in {report.out}"
+
+
+def _print_report(report: "Report") -> None:
     rows = [
         [name, count.run, count.reuse, count.failed, count.maybe]
         for name, count in report.stages.items()
     ]
-    title = f"{report.dataset}: {report.recordings:,} recordings in {report.out}"
-    output.table(title, ["stage", "run", "up to date", "failed", "left"], rows)
+    output.table(_title(report), ["stage", "run", "up to date", "failed", "left"], rows)
     if report.failures:
         output.table(
             "Failures",
@@ -154,13 +155,13 @@ def _print_report(report: "Report", request: "Request") -> None:
             output.text(f"  {name}: its media file is another one now")
     if report.packed:
         without = "".join(f", {n:,} without a segment ({why})" for why, n in report.empty.items())
-        output.text(f"{report.segments:,} segments, {report.hours:,.3f} h{without}")
+        segments = output.count(report.segments, "segment")
+        output.text(f"{segments}, {report.hours:,.3f} h{without}")
     if report.stopped:
         output.text(f"Stopped: {report.stopped}")
     if report.transient:
         done = report.recordings - report.transient
         output.text(
-            f"{report.transient:,} recordings are left ({done:,} settled). Nothing is lost:"
-            " run the same command again to go on"
-            + ("" if request.source else ", or give a mirror with --source.")
+            f"Left: {output.count(report.transient, 'recording')} ({done:,} settled). Nothing is"
+            " lost: run the same command again to go on."
         )

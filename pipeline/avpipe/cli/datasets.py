@@ -96,7 +96,8 @@ def overlap(
         )
         return 0
     rows = [[s.video, s.first[0].category, s.second[0].category] for s in found]
-    output.table(f"{len(found):,} videos in both", ["video", first, second], list(rows))
+    title = f"{output.count(len(found), 'video')} in both"
+    output.table(title, ["video", first, second], list(rows))
     return 0
 
 
@@ -112,7 +113,7 @@ def _same_sound(first: str, second: str, json: bool) -> int:
         return 0
     rows = [[m.a, m.b, m.seconds, m.offset_seconds, m.bit_errors] for m in found]
     columns = [first, second, "seconds", "offset", "bit errors"]
-    output.table(f"{len(found):,} pairs sound the same", columns, rows)
+    output.table(f"{output.count(len(found), 'pair')} of the same sound", columns, rows)
     return 0
 
 
@@ -132,7 +133,7 @@ def check(dataset: Dataset, json: output.Json = False) -> int:
 
 
 def import_(
-    path: Annotated[Path, typer.Argument(metavar="LIST", help="csv, tsv, json, txt or a folder.")],
+    file: Annotated[Path, typer.Argument(metavar="LIST", help="csv, tsv, json, txt or a folder.")],
     like: Annotated[str, typer.Option(help="Dataset whose parameters it takes.")] = "solos",
     name: Annotated[
         str | None, typer.Option(help="Of the new dataset [default: the file's]")
@@ -148,7 +149,7 @@ def import_(
     from avpipe.manifest import import_list
 
     made = import_list(
-        path,
+        file,
         like=like,
         name=name,
         out=out,
@@ -168,9 +169,9 @@ def import_(
         return 0
     for problem in made.problems:
         output.text(str(problem))
+    path, recordings = made.manifest.path, len(made.manifest.recordings)
     output.text(
-        f"{facts['manifest']}: {facts['recordings']:,} recordings; build it with"
-        f" `avpipe build {facts['manifest']}`"
+        f"{path}: {output.count(recordings, 'recording')}; build with `avpipe build {path}`"
     )
     return 0
 

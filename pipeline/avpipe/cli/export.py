@@ -38,6 +38,6 @@ def export(
     if json:
         output.document(facts)
     else:
-        size = f"{made.files:,} files, {made.bytes / 1e6:,.1f} MB"
-        output.text(f"{made.out}: {made.clips:,} clips in {size}")
+        size = f"{output.count(made.files, 'file')}, {made.bytes / 1e6:,.1f} MB"
+        output.text(f"{made.out}: {output.count(made.clips, 'clip')} in {size}")
     return 0

@@ -31,8 +31,9 @@ def status(dataset: place.Place, out: place.Out = None, json: output.Json = Fals
     if found["published"]:
         p = found["published"]
         output.text(
-            f"published: {p['recordings']:,} recordings, {p['segments']:,} segments,"
-            f" {p['files']:,} files, {p['bytes'] / 1e6:,.1f} MB"
+            f"published: {output.count(p['recordings'], 'recording')},"
+            f" {output.count(p['segments'], 'segment')}, {output.count(p['files'], 'file')},"
+            f" {p['bytes'] / 1e6:,.1f} MB"
         )
     return 0
 
@@ -77,7 +78,7 @@ def errors(
         output.document([f.as_json() for f in failures])
     elif failures:
         output.table(
-            f"{len(failures):,} failures",
+            output.count(len(failures), "failure"),
             ["recording", "stage", "class", "again?", "tries", "what"],
             [
                 [

@@ -183,7 +183,7 @@ def _show(
         output.document(result.as_json() | ({} if page is None else {"page": str(page)}))
         return 0
     output.text(f"a: {result.a}\nb: {result.b}")
-    output.text(f"{len(result.recordings):,} recordings, {result.frames:,} frames")
+    output.text(f"{output.count(len(result.recordings), 'recording')}, {result.frames:,} frames")
     for title, columns, rows in result.tables():
         output.table(title, columns, rows)
     if result.worst:

@@ -41,7 +41,7 @@ def verify(
         output.document(result.as_json())
     elif result.problems:
         rows = [[p["path"], p["problem"]] for p in result.problems]
-        output.table(f"{len(rows):,} problems in {folder}", ["file", "problem"], rows)
+        output.table(f"{output.count(len(rows), 'problem')} in {folder}", ["file", "problem"], rows)
         if absent is None:
             output.text("`avpipe repair` removes what is damaged; the next build makes it again.")
         else:
@@ -67,7 +67,7 @@ def repair(dataset: place.Place, out: place.Out = None, json: output.Json = Fals
     if json:
         output.document({"artifacts": result.artifacts, "removed": list(result.removed)})
     else:
-        output.text(f"{result.artifacts:,} artifacts in the ledger")
+        output.text(f"{output.count(result.artifacts, 'artifact')} in the ledger")
         for path in result.removed:
             output.text(f"removed {path}")
     return 0
@@ -91,7 +91,8 @@ def gc(
         output.document({"artifacts": list(result.artifacts), "bytes": result.bytes})
     else:
         would = "would free" if dry_run else "freed"
-        output.text(f"{would} {result.bytes / 1e6:,.1f} MB in {len(result.artifacts):,} artifacts")
+        artifacts = output.count(len(result.artifacts), "artifact")
+        output.text(f"{would} {result.bytes / 1e6:,.1f} MB in {artifacts}")
     return 0
 
 
@@ -109,5 +110,7 @@ def compact(dataset: Dataset, out: place.Out = None, json: output.Json = False) 
         output.document(report.as_json())
     else:
         count = report.stages["pack"]
-        output.text(f"{count.run:,} shards written, {count.reuse:,} left as they were")
+        output.text(
+            f"{output.count(count.run, 'shard')} written, {count.reuse:,} left as they were"
+        )
     return int(bool(report.stopped))

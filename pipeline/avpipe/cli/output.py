@@ -1,10 +1,11 @@
 """What commands print: facts to stdout, everything else to stderr."""
 
-import json
 import sys
 from typing import Annotated, Any
 
 import typer
+
+from avpipe import jsontext
 
 _FILE_COLUMNS = 140
 """Width of a table that goes to a file or a pipe."""
@@ -24,13 +25,17 @@ def warning(message: Warning | str, *_: object, **__: object) -> None:
 
 def document(value: Any) -> None:
     """The JSON document of `--json`."""
-    json.dump(value, sys.stdout, indent=1, default=str, allow_nan=False)
-    sys.stdout.write("\n")
+    sys.stdout.write(jsontext.dumps(value) + "\n")
 
 
 def text(value: str = "") -> None:
     """Plain text on stdout."""
     sys.stdout.write(value + "\n")
+
+
+def count(number: int, noun: str) -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def table(title: str, columns: list[str], rows: list[list[Any]]) -> None:

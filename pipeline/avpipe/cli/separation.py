@@ -112,7 +112,7 @@ def train(
         output.text(
             f"{result.run}: {result.steps:,} steps ({result.stopped}), training loss"
             f" {result.train_loss:.4g}, validation loss {result.validation_loss:.4g}, SI-SDR"
-            f" {result.validation_si_sdr:.2f} dB, {result.samples_per_second:.1f} mixtures/s"
+            f" {result.validation_si_sdr:.2f} dB, {result.samples_per_second:.1f} samples/s"
         )
     return 0
 

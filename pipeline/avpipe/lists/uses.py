@@ -5,6 +5,7 @@ Who asks for a recording to be removed wants to know where it went: `remove` nam
 
 import json
 import os
+import warnings
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -32,9 +33,14 @@ class Use:
 def note(out: Path, kind: Kind, path: Path, recordings: Iterable[str]) -> None:
     """Appends a use to the dataset's list; safe beside other processes that do.
 
-    A dataset whose folder may not be written keeps no list: it is used all the same.
+    A dataset whose folder may not be written keeps no list: it is used all the same, with a
+    warning.
     """
     if not os.access(out, os.W_OK):
+        warnings.warn(
+            f"{out} cannot be written to, so `avpipe remove` there will not know of {path}",
+            stacklevel=2,
+        )
         return
     now = datetime.now(UTC).isoformat(timespec="seconds")
     use = Use(kind, str(path.absolute()), now, tuple(sorted(set(recordings))))

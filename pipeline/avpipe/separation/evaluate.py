@@ -11,7 +11,6 @@ sees who is who. Of one that knows labels at most, the players of an instrument 
 and a mixture that has only one instrument is left out, and counted.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from avpipe import jsontext
 from avpipe.errors import UsageError
 from avpipe.separation import mixture_lists, plots, scores, testsets
 from avpipe.separation.testsets import Piece
@@ -66,18 +66,15 @@ class Report:
     differences, and what was left out."""
 
     def facts(self) -> dict[str, Any]:
-        """What results.json says; nan is None."""
-        facts: dict[str, Any] = _finite(
-            {
-                "mixtures": self.mixtures,
-                "missing": self.missing,
-                "dropped": self.dropped,
-                "merged": self.merged,
-                "differences": self.differences,
-                "systems": self.summaries,
-            }
-        )
-        return facts
+        """What results.json says."""
+        return {
+            "mixtures": self.mixtures,
+            "missing": self.missing,
+            "dropped": self.dropped,
+            "merged": self.merged,
+            "differences": self.differences,
+            "systems": self.summaries,
+        }
 
 
 def evaluate(
@@ -358,14 +355,4 @@ def _write(report: Report, out: Path) -> None:
             plots.boxes(groups, "SDR (dB)", out / f"sdr-{file}.png")
         before, after = [r.mixture_si_sdr for r in rows], [r.si_sdr for r in rows]
         plots.improvement(before, after, "SI-SDR", out / f"improvement-{file}.png")
-    text = json.dumps(report.facts(), indent=1, allow_nan=False)
-    (out / "results.json").write_text(text + "\n", encoding="utf-8")
-
-
-def _finite(value: Any) -> Any:
-    """nan as null: JSON has no other word for it."""
-    if isinstance(value, Mapping):
-        return {key: _finite(v) for key, v in value.items()}
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
+    (out / "results.json").write_text(jsontext.dumps(report.facts()) + "\n", encoding="utf-8")

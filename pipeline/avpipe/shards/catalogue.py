@@ -115,7 +115,12 @@ def read_catalogue(out: Path) -> Catalogue:
                 document["dataset"], document["counts"], document["assignment"], document["files"]
             )
     except FileNotFoundError:
-        raise DatasetError(f"{out} is not a built dataset: it has no {NAME}") from None
+        raise DatasetError(
+            f"{out} is not a built dataset: it has no {NAME}, which a build writes at its end"
+        ) from None
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise Damaged(f"{path} is damaged ({error}): run repair, then build again") from error
-    raise DatasetError(f"{path} is {found}, this avpipe reads {(FORMAT, VERSION)}")
+    raise DatasetError(
+        f"{path} is {found[0]} {found[1]}, this avpipe reads {FORMAT} {VERSION}: use the avpipe"
+        " that wrote it, or build into another folder"
+    )
