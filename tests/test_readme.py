@@ -10,12 +10,16 @@ import typer
 
 from avpipe import cli
 from avpipe.dag import FIELDS
+from avpipe.errors import FailureClass
 
 CHECKOUT = Path(__file__).parents[1]
 README = (CHECKOUT / "README.md").read_text()
 CONTRIBUTING = (CHECKOUT / "CONTRIBUTING.md").read_text()
 MANIFESTS = (CHECKOUT / "manifests" / "README.md").read_text()
 STORAGE = (CHECKOUT / "docs" / "storage.md").read_text()
+RUNNING = (CHECKOUT / "docs" / "running.md").read_text()
+TRAINING = (CHECKOUT / "docs" / "training.md").read_text()
+EXAMPLES = README + MANIFESTS + RUNNING + TRAINING
 
 
 def commands() -> dict[str, str]:
@@ -34,7 +38,7 @@ def test_the_table_of_commands_is_what_the_help_says() -> None:
     assert table in README, f"the README's table should be\n{table}"
 
 
-@pytest.mark.parametrize("line", re.findall(r"^    (avpipe .*)$", README + MANIFESTS, re.MULTILINE))
+@pytest.mark.parametrize("line", re.findall(r"^    (avpipe .*)$", EXAMPLES, re.MULTILINE))
 def test_every_example_names_a_command_and_its_options(
     line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -52,7 +56,16 @@ def test_every_field_of_a_dataset_is_described() -> None:
     assert [name for name in FIELDS if f"`{name}`" not in table] == []
 
 
-@pytest.mark.parametrize("text", [README, CONTRIBUTING, STORAGE])
+def test_every_failure_class_is_described_with_whether_it_is_tried_again() -> None:
+    told = {
+        name: again == "yes"
+        for names, again in re.findall(r"^\| (`.*?`) \|.*\| (yes|no) \|$", RUNNING, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    assert told == {failure.value: not failure.permanent for failure in FailureClass}
+
+
+@pytest.mark.parametrize("text", [README, CONTRIBUTING, STORAGE, RUNNING])
 def test_every_path_in_the_prose_exists(text: str) -> None:
     named = set(
         re.findall(
