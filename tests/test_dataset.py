@@ -93,7 +93,7 @@ def test_only_the_fields_that_are_asked_for_are_read(dataset):
 def test_a_window_that_leaves_the_clip_is_refused(dataset):
     with pytest.raises(UsageError, match=r"frames \[100, 200\) of clip 3: it has 160 frames"):
         dataset.clip(3, start_frame=100, frames=100)
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match=r"no clip 5: .* has 5"):
         dataset.clip(5)
 
 

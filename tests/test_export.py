@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import tarfile
 import time
 from dataclasses import replace
@@ -120,6 +121,12 @@ def test_tar_files_are_cut_and_repeatable(dataset, tmp_path):
     assert len(first) > 1
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
     assert len(samples(tmp_path / "a")) == len(dataset)
+
+
+def test_who_exports_what_cannot_be_written_to_is_warned(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.warns(UserWarning, match="avpipe remove"):
+        export(dataset, "webdataset", tmp_path / "tars")
 
 
 def test_parquet_holds_every_clip_without_loss(dataset, tmp_path):

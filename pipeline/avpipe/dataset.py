@@ -100,6 +100,8 @@ class Dataset:
 
     def segment(self, i: int) -> Segment:
         """Frames of clip `i`, counted in its recording."""
+        if i >= len(self):
+            raise IndexError(f"there is no clip {i}: {self.path} has {len(self)}")
         return Segment(self._columns["start_frame"][i], self._columns["stop_frame"][i])
 
     def clip(

@@ -106,6 +106,11 @@ def test_limits_that_make_no_sense_are_an_error(wrong):
         find_segments(np.ones(3, bool), **wrong)
 
 
+def test_confidences_are_not_taken_for_visibility():
+    with pytest.raises(AvpipeError, match=r"must be \(T,\), not \(9, 47\)"):
+        find_segments(np.ones((9, 47)))
+
+
 @pytest.mark.parametrize(
     "case",
     [

@@ -72,7 +72,14 @@ def find_segments(
         max_gap: most misses in a row inside a segment.
         legacy: as the published code: a single visible frame counts only if it ends the recording,
             at most `max_gap - 2` misses are bridged, and last - first must exceed `min_frames`.
+
+    Raises:
+        AvpipeError: the shape is not (T,), or a limit is too small.
     """
+    if np.ndim(visible_T) != 1:
+        raise AvpipeError(
+            f"visible must be (T,), not {np.shape(visible_T)}: see hand_visibility for confidences"
+        )
     if min_frames < 1 or max_gap < 0:
         raise AvpipeError(
             f"min_frames {min_frames} must be at least 1 and max_gap {max_gap} at least 0"
