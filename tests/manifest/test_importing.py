@@ -267,3 +267,27 @@ def test_the_cells_of_a_table_stand_between_commas_tabs_or_semicolons(put, tmp_p
 def test_a_table_that_cannot_be_read_says_why(put, tmp_path, text, words):
     with pytest.raises(UsageError, match=words):
         import_list(put("mine.csv", text), out=tmp_path / "new")
+
+
+def test_an_import_never_overwrites_the_list_itself(put, tmp_path):
+    path = put("mine.csv", "id,category\nDIt3yL8CN_s,bassoon\n")
+    with pytest.raises(UsageError, match="--name"):
+        import_list(path, out=path.parent, overwrite=True)
+    assert path.read_text() == "id,category\nDIt3yL8CN_s,bassoon\n"
+    assert import_list(path, name="other", out=path.parent).manifest.recordings
+
+
+def test_a_source_is_seen_from_the_working_folder_and_has_no_other_dataset_s_licence(
+    put, tmp_path, monkeypatch
+):
+    (tmp_path / "media").mkdir()
+    monkeypatch.chdir(tmp_path)
+    path = put("mine.csv", "id,category\ntake-1,bassoon\n")
+    made = import_list(path, source="media", out="made").manifest
+    assert made.source == str(tmp_path / "media")
+    assert made.licence == "not stated"
+    assert import_list(path, source="media", out="own", licence="CC0-1.0").manifest.licence == (
+        "CC0-1.0"
+    )
+    theirs = import_list(path, like="fcvid", source="media", out="fcvid").manifest
+    assert "on request" in theirs.licence

@@ -67,8 +67,10 @@ def import_list(
         name: of the new dataset; by default the list's file name in small letters.
         out: folder for the two files.
         category: of rows that name none.
-        source: where the media is, as in a manifest; by default the folder itself, or YouTube.
-        licence: of the media; by default what the other dataset says.
+        source: where the media is, as in a manifest, but a path is seen from the working folder;
+            by default the folder itself, or YouTube.
+        licence: of the media; by default what the other dataset says, if its media are from there
+            too or it comes without a list.
         overwrite: replace files that are there.
 
     Raises:
@@ -82,12 +84,20 @@ def import_list(
     if Path(out).suffix in (".csv", ".toml"):
         raise UsageError(f"--out {out} is to be a folder; the name of the files is --name")
     toml_file, csv_file = (Path(out).expanduser() / f"{name}.{kind}" for kind in ("toml", "csv"))
+    if csv_file.resolve() == path.resolve():
+        raise UsageError(
+            f"the manifest's list would be {csv_file} itself: give it another --name, or a folder"
+            " with --out"
+        )
     there = [str(file) for file in (toml_file, csv_file) if file.exists()]
     if there and not overwrite:
         raise UsageError(f"{there[0]} is there already: choose another --name, or --overwrite")
     source = source or (str(path.resolve()) if path.is_dir() else "youtube")
     if reason := bad_source(source):
         raise UsageError(f"--source {source!r} {reason}")
+    if source != "youtube" and "://" not in source:
+        source = str(Path(source).expanduser().absolute())
+    like_its_own = model.bring_list is not None or source == model.source
     listed = list(read_list(path))
     rows, other_labels = _labelled(listed, model.labels)
     parser = RowParser(str(path))
@@ -101,7 +111,7 @@ def import_list(
     definition = {
         "name": name,
         "title": f"Recordings of {path.name}",
-        "licence": licence or model.licence,
+        "licence": licence or (model.licence if like_its_own else "not stated"),
         "citation": f"list {path.name}",
         "source": source,
         "recordings": csv_file.name,
