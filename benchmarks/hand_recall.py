@@ -106,11 +106,11 @@ def tables(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def document(text: str) -> None:
-    """Puts the tables into the documentation, between its two marks."""
-    before, _, rest = DOCUMENT.read_text().partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    DOCUMENT.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{after}")
+def write_table(text: str, begin: str = _BEGIN, end: str = _END) -> None:
+    """Puts tables into the documentation, between two marks."""
+    before, _, rest = DOCUMENT.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    DOCUMENT.write_text(f"{before}{begin}\n{text}\n{end}{after}")
 
 
 def draw(found: dict[str, dict[str, Keypoints]], clips: Sequence[Path]) -> None:
@@ -168,7 +168,7 @@ def main() -> None:
     }
     print(tables(result))
     if given.clips == CLIPS:
-        document(tables(result))
+        write_table(tables(result))
         draw(found, CLIPS)
     save("hand_recall", result)
 

@@ -18,6 +18,16 @@ def test_the_tables_are_those_of_the_last_measurement(monkeypatch: pytest.Monkey
     assert f"\n{tables(measured)}\n" in DOCUMENT
 
 
+def test_the_table_of_several_players_is_that_of_the_last_measurement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(CHECKOUT / "benchmarks"))
+    from ensemble import table
+
+    measured = json.loads((CHECKOUT / "benchmarks" / "results" / "ensemble.json").read_text())
+    assert f"\n{table(measured)}\n" in DOCUMENT
+
+
 def test_the_picture_is_there() -> None:
     assert "](hands.jpg)" in DOCUMENT
     with Image.open(CHECKOUT / "docs" / "hands.jpg") as picture:

@@ -184,3 +184,16 @@ def test_a_hand_that_two_arms_have_stays_with_the_better_claim_over_the_run():
     two_people = recorded({(1, "left"): other, (2, "right"): one})
     assert sides(two_people, 1) == [""]
     assert sides(recorded({(1, "left"): other, (2, "right"): one}), 2) == ["R"]
+
+
+def test_a_hand_that_is_only_ever_seen_over_a_better_one_is_that_hand_once_more():
+    real, ghost = found(claim=0.9), found(claim=0.4)
+    over = ghost._replace(hand=ghost.hand._replace(xy=WRIST + SHAPE[::-1]))
+    away = ghost._replace(hand=ghost.hand._replace(xy=WRIST + SHAPE + 200))
+    assert sides(recorded(*[{(1, "left"): real, (1, "right"): over}] * 4)) == ["L"] * 4
+    neighbours = {(1, "left"): real, (2, "left"): over}
+    assert sides(recorded(neighbours, neighbours), 2) == ["", ""]
+    came = [{(1, "left"): real, (1, "right"): right} for right in (away, away, over, over)]
+    assert sides(recorded(*came)) == ["LR"] * 4
+    alone = [{(1, "right"): over}, {}, {(1, "left"): real, (1, "right"): over}]
+    assert sides(recorded(*alone)) == ["R", "", "L"]

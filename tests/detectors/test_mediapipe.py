@@ -339,6 +339,16 @@ def test_players_who_come_and_go_keep_their_places(violin, trumpet):
     assert ((right > 0).reshape(4, 36).mean(axis=1) > 0.9).tolist() == [True, False, True, True]
 
 
+def test_a_neighbour_in_reach_lends_no_player_an_arm():
+    trumpeter, violinist = (rgb_frames(clip, 12, step=6) for clip in CLIPS[1:])
+    close = np.concatenate([violinist[:, :, 80:470], trumpeter[:, :, 80:440]], axis=2)
+    found = detectors.create("mediapipe", recipe="ensemble", players=2).detect(close)
+    left, right = found["skeleton"], found["skeleton_2"]
+    assert (hands_of(left)["left"] & hands_of(left)["right"]).mean() >= 0.9
+    assert hands_of(right)["right"].mean() >= 0.9
+    assert hands_of(right)["left"].mean() <= 0.1
+
+
 def test_two_players_side_by_side_get_a_skeleton_each_from_left_to_right():
     trumpeter, violinist = (rgb_frames(clip, 40, step=3) for clip in CLIPS[1:])
     detector = detectors.create("mediapipe", recipe="ensemble", players=2)

@@ -5,6 +5,7 @@ import pytest
 
 from avpipe.detectors._mediapipe.blocks import Block
 from avpipe.detectors._mediapipe.decode import Detections
+from avpipe.detectors._mediapipe.follow import _own
 from avpipe.detectors._mediapipe.people import People, _distinct, _tiles, gap
 from avpipe.detectors._people import cast, links
 
@@ -138,6 +139,27 @@ def test_who_walks_past_somebody_and_hides_them_is_not_taken_for_them(monkeypatc
         script.append(bodies(walker) if hidden else bodies(walker, sitter))
     _, everybody, _ = watch(monkeypatch, script)
     assert [round(float(person.torso[0, 0])) for person in everybody] == [20 + 6 * 95, 300]
+
+
+def test_who_walks_behind_somebody_comes_out_on_the_other_side(monkeypatch):
+    script = [bodies(*([] if 30 <= t < 50 else [(100 + 8 * t, 300)])) for t in range(70)]
+    _, everybody, _ = watch(monkeypatch, script)
+    assert [person.frames[-1] for person in everybody] == [65]
+
+
+def test_what_is_of_another_size_is_not_the_person_who_was_there(monkeypatch):
+    script = [bodies((100, 300))] * 10 + [bodies((110, 150))] * 10
+    _, everybody, _ = watch(monkeypatch, script)
+    assert [person.frames for person in everybody] == [[0, 5], [10, 15]]
+
+
+def test_a_body_in_reach_of_another_one_is_looked_at_more_closely():
+    one, far, near = (np.array([x, 400.0, 300, 300, 0]) for x in (200, 360, 340))
+    assert _own(one, [one, far]) is one
+    for region in (one, near):
+        narrower = _own(region, [one, near])
+        assert narrower[2] == pytest.approx(0.85 * 300, rel=0.03)
+        np.testing.assert_allclose(narrower[:2], region[:2], atol=3)
 
 
 def test_somebody_seen_beside_the_performer_is_somebody_else():

@@ -66,6 +66,16 @@ def same_hands(one: Points, other: Points) -> npt.NDArray[np.bool_]:
     return same
 
 
+def overlap(one: Points, other: Points) -> npt.NDArray[np.float64]:
+    """(n,) how much of the box of the smaller one of two hands (n, 21, 2) lies in the other's."""
+    low = np.maximum(one.min(axis=1), other.min(axis=1))
+    high = np.minimum(one.max(axis=1), other.max(axis=1))
+    areas = [np.ptp(hand, axis=1).prod(axis=1) for hand in (one, other)]
+    smaller = np.maximum(np.minimum(*areas), 1.0)
+    share: npt.NDArray[np.float64] = (high - low).clip(0).prod(axis=1) / smaller
+    return share
+
+
 def claim(body: Body, side: Side, hand: Hand) -> float:
     """How well a hand suits an arm: sure, of the right look, near the wrist."""
     return merit(hand, side) - gap(body, side, hand)

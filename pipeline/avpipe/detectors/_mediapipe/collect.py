@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from avpipe.detectors._mediapipe.arms import same_hands
+from avpipe.detectors._mediapipe.arms import overlap, same_hands
 from avpipe.detectors._mediapipe.blocks import Block, Found, Origin
 from avpipe.detectors._mediapipe.loose import Loose
 from avpipe.detectors._sides import SIDES, Side
@@ -36,6 +36,10 @@ _ROW = np.dtype(
 )
 """A person in a frame: x, y and visibility of the body; the left and the right hand."""
 _MESH = np.dtype((np.float32, (_FACE, 2)))
+
+_COVERED, _GHOST = 0.75, 0.9
+"""A hand lies over another one if so much of the smaller one's box is in the other's, and is none
+if it does so in such a share of the frames for which it can be followed."""
 
 Rows = npt.NDArray[Any]
 
@@ -89,6 +93,7 @@ class Recording:
         for frames, rows in tracks.values():
             _keep_sides(frames, rows)
         _part_hands(list(tracks.values()))
+        _drop_ghosts(list(tracks.values()))
         players = []
         for numbers in people:
             rows, faces = np.zeros(self._length, _ROW), np.zeros((self._length, _FACE, 3), "f4")
@@ -178,6 +183,27 @@ def _part_hands(tracks: Sequence[tuple[Any, Rows]]) -> None:
                 _forget(other, there[start:stop], z)
             else:
                 _forget(one, here[start:stop], s)
+
+
+def _drop_ghosts(tracks: Sequence[tuple[Any, Rows]]) -> None:
+    """A hand that, as long as it is seen, lies over a better one is that hand once more, taken the
+    other way round; real hands that meet have come from somewhere."""
+    arms = [(frames, rows, s) for frames, rows in tracks for s in range(len(SIDES))]
+    for frames, rows, s in arms:
+        covered = np.zeros(len(rows), bool)
+        for others, other, z in arms:
+            if (other is rows and z == s) or frames[0] > others[-1] or others[0] > frames[-1]:
+                continue
+            _, here, there = np.intersect1d(frames, others, return_indices=True)
+            better = other["claim"][there, z] > rows["claim"][here, s]
+            found = (rows["presence"][here, s] > 0) & (other["presence"][there, z] > 0)
+            hands = rows["hands"][here, s], other["hands"][there, z]
+            covered[here] |= found & better & (overlap(*hands) > _COVERED)
+        seen = np.flatnonzero(rows["presence"][:, s] > 0)
+        breaks = np.flatnonzero(np.diff(frames[seen]) > 1) + 1
+        for run in np.split(seen, breaks):
+            if len(run) and covered[run].mean() >= _GHOST:
+                _forget(rows, run, s)
 
 
 def _forget(rows: Rows, at: Any, s: int) -> None:

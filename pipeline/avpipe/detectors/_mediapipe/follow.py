@@ -23,6 +23,9 @@ from avpipe.detectors._people import cast
 
 _CANDIDATES = 3
 """People followed at a time to find the one performer among them."""
+_CROWDED = 0.85
+"""The region of a body in which somebody else sits is narrowed to this: the pose model takes the
+nearest arm for the player's, whoever's it is."""
 
 
 class Follow:
@@ -63,7 +66,7 @@ class Follow:
     def _find_bodies(self, block: Block) -> None:
         sights = self._people.look(block)
         where = {
-            (sight.person.number, t): sight.region
+            (sight.person.number, t): _own(sight.region, [s.region for s in present])
             for t, present in enumerate(sights)
             for sight in present
         }
@@ -85,6 +88,14 @@ class Follow:
         block.bodies |= {
             place: body for place, body in zip(where, found, strict=True) if body is not None
         }
+
+
+def _own(region: Region, everybody: list[Region]) -> Region:
+    """The region, narrower where somebody else is in it."""
+    apart = [float(np.abs(other[:2] - region[:2]).max()) for other in everybody]
+    if sum(gap < region[2] / 2 for gap in apart) == 1:
+        return region
+    return arms.only(region[None] * (1, 1, _CROWDED, _CROWDED, 1))
 
 
 def _looked_for(block: Block, lost: list[tuple[int, Sight]]) -> dict[Place, Region]:

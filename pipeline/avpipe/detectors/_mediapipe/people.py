@@ -21,6 +21,8 @@ from avpipe.detectors._people import MEMORY_FRAMES, links
 
 _REACH = 0.25
 """How far a torso may move between two looks, in sides of its body's region: half a metre."""
+_RATIO = 1.6
+"""Nobody gets larger or smaller by more than this between two looks."""
 _SMALL, _MINOR = 0.4, 0.5
 """Who is smaller than this beside the largest one in view, and was seen less than this beside the
 most seen one so far, is not followed: people in the background."""
@@ -38,8 +40,8 @@ class Person:
     """(2, 2) px, when last seen."""
     first: Points
     """(2, 2) px, when first seen."""
-    expected: Points
-    """(2, 2) px, at the next look, if they go on as they went between the last two."""
+    speed: Points
+    """(2, 2) px a frame, between the last two looks if both saw them."""
     frames: list[int] = field(default_factory=list)
     """Where they were detected."""
     prominence: float = 0.0
@@ -108,7 +110,7 @@ class People:
         around, torsos = regions.body(found.keypoints), found.keypoints[:, _TORSO]
         known = self._present(t)
         distances = [
-            [_distance(person.expected, torso, max(person.region[2], region[2]))
+            [self._distance(person, t, torso, region)
              for torso, region in zip(torsos, around, strict=True)]
             for person in known
         ]  # fmt: skip
@@ -116,17 +118,32 @@ class People:
         seen = {p: known[k] for k, p in links(np.array(distances).reshape(shape), _REACH)}
         for p, (score, region) in enumerate(zip(found.scores, around, strict=True)):
             if p not in seen:
-                seen[p] = Person(len(self.everybody), region, *[torsos[p]] * 3)
+                torso = torsos[p]
+                seen[p] = Person(len(self.everybody), region, torso, torso, np.zeros((2, 2)))
                 self.everybody.append(seen[p])
                 self._recent.append(seen[p])
             person = seen[p]
-            recent = person.frames and t - person.frames[-1] <= self._key_frames
-            step = torsos[p] - person.torso if recent else 0.0
-            person.expected, person.torso = torsos[p] + step, torsos[p]
+            passed = t - person.frames[-1] if person.frames else 0
+            if 0 < passed <= self._key_frames:
+                person.speed = (torsos[p] - person.torso) / passed
+            else:
+                person.speed = np.zeros((2, 2))
+            person.torso = torsos[p]
             person.region = regions.snapped(region[None])[0]
             person.frames.append(t)
             person.prominence += float(score * region[2])
         self._sights = [Sight(p, p.region, p.frames[-1]) for p in self._candidates(t)]
+
+    def _distance(self, person: Person, t: int, torso: Points, region: Region) -> float:
+        """How far somebody in frame t is from where the person may be, who has gone on as they went
+        when last seen, or has stopped since; infinite for somebody of another size."""
+        sides = person.region[2], region[2]
+        if max(sides) > _RATIO * min(sides):
+            return float(np.inf)
+        passed = min(t - person.frames[-1], MEMORY_FRAMES)
+        times = {*range(self._key_frames, passed, self._key_frames), passed}
+        places = [person.torso + person.speed * time for time in times]
+        return min(_distance(place, torso, max(sides)) for place in places)
 
     def _present(self, t: int) -> list[Person]:
         """Everybody seen lately; where nobody was, the one seen last."""
