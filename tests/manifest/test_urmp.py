@@ -1,5 +1,6 @@
 """URMP as a user has it on disk: a folder of pieces, some of which are not as they should be."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -96,6 +97,22 @@ def test_the_right_pieces_are_built_with_their_sources(built):
     for clip in clips.values():
         stems = np.asarray(clip.fields["stems"])
         np.testing.assert_allclose(stems.sum(axis=0), clip.audio, atol=2e-4)
+
+
+def test_separators_are_scored_on_what_was_built(built, tmp_path):
+    pytest.importorskip("torch")
+    from avpipe.separation.evaluate import evaluate
+
+    report = evaluate(["oracle", "mixture"], built[0], out=tmp_path / "scores")
+    assert report.mixtures == 2
+    rows = list(csv.DictReader((tmp_path / "scores" / "scores.csv").open()))
+    heard = {(row["mixture"], row["instrument"]) for row in rows}
+    assert heard == {
+        *((RIGHT, instrument) for instrument in ("trumpet", "violin", "cello")),
+        *((TROMBONE, instrument) for instrument in ("trumpet", "trombone")),
+    }
+    scores = report.summaries
+    assert scores["oracle"]["all"]["sdr"]["mean"] > 10 > 0 > scores["mixture"]["all"]["sdr"]["mean"]
 
 
 @pytest.mark.parametrize(

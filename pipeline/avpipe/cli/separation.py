@@ -122,7 +122,7 @@ def evaluate(
         list[str], typer.Argument(metavar="SYSTEM", help="Runs, and the bounds oracle, mixture.")
     ],
     data: Annotated[
-        Path, typer.Option(help="A dataset, or a folder of ensembles with stems.")
+        Path, typer.Option(help="A dataset (one with stems: its own mixtures), or URMP's folder.")
     ] = Path(),
     out: Annotated[Path | None, typer.Option(help="Folder for tables, scores and plots.")] = None,
     mixtures: Annotated[int, typer.Option(min=1, help="Mixtures drawn from a dataset.")] = 100,

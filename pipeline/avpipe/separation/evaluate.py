@@ -1,7 +1,7 @@
 """Tells how good separators are: on fixed mixtures of held-out recordings, or on real ensembles.
 
     evaluate(["runs/unet", "oracle", "mixture"], "data/solos")       # mix and separate
-    evaluate(["runs/unet"], "URMP/Dataset", segment_samples=65535)   # the protocol of the thesis
+    evaluate(["runs/unet"], "data/urmp", segment_samples=65535)      # the protocol of the thesis
 
 All systems get the same mixtures. Labels are the true ones: a separator that reads categories is
 told the instruments that play and no others, and stands in the table as such.
@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from avpipe import jsontext
+from avpipe import jsontext, open_dataset
 from avpipe.errors import UsageError
 from avpipe.separation import mixture_lists, plots, scores, testsets
 from avpipe.separation.testsets import Piece
 from avpipe.types import Float32
 
 if TYPE_CHECKING:
+    from avpipe.dataset import Dataset
     from avpipe.separation.interface import Separator
     from avpipe.separation.mixing import Mixing
     from avpipe.separation.sight import Look
@@ -96,8 +97,9 @@ def evaluate(
     Args:
         systems: folders of trainings, `oracle` (ideal binary masks: every bin to its loudest
             source) or `mixture`.
-        data: a built dataset, whose test part is mixed, or a folder of ensembles with the players'
-            own tracks (see `testsets.ensembles`).
+        data: a built dataset, whose test part is mixed, or whose clips are taken as they are if it
+            has `stems`; or a folder of ensembles with the players' own tracks (see
+            `testsets.ensembles`).
         out: folder for results.json, scores.csv, table.md, mixtures.csv and plots; it must not
             hold results.
         mixing: of a dataset's recordings; None: sums of two different instruments.
@@ -126,14 +128,18 @@ def evaluate(
     front_end = (trained or list(loaded.values()))[0].front_end
     _check_alike(loaded)
     folder = Path(data)
-    if (folder / "MANIFEST.json").exists():
+    dataset = open_dataset(folder) if (folder / "MANIFEST.json").exists() else None
+    if dataset is not None and "stems" not in dataset.fields:
         drawn = (mixing, mixtures, mixture_list, accompaniment, seed)
-        found, missing = _mixed(folder, front_end, list(looks.values()), *drawn, target)
+        found, missing = _mixed(dataset, front_end, list(looks.values()), *drawn, target)
         pieces = list(found)
     else:
         _refuse_seeing(looks)
         missing = 0
-        whole = testsets.ensembles(folder, front_end.sample_rate)
+        if dataset is not None:
+            whole = testsets.built_ensembles(dataset, front_end.sample_rate)
+        else:
+            whole = testsets.ensembles(folder, front_end.sample_rate)
         pieces = [segment for piece in whole for segment in piece.segments(segment_samples)]
     _refuse_indistinct(loaded, pieces)
     runs = {name: _system(s, looks[name], device) for name, s in loaded.items()}
@@ -174,8 +180,8 @@ def _refuse_seeing(looks: Mapping[str, "Look"]) -> None:
     for name, look in looks.items():
         if look.needs:
             raise UsageError(
-                f"{name} needs {', '.join(sorted(look.needs))} of the players: folders of ensembles"
-                " have none"
+                f"{name} needs {', '.join(sorted(look.needs))} of the players: ensembles with"
+                " tracks have none"
             )
 
 
@@ -186,7 +192,7 @@ def _refuse_indistinct(loaded: Mapping[str, "Separator"], pieces: Sequence[Piece
 
 
 def _mixed(
-    folder: Path,
+    dataset: "Dataset",
     front_end: Any,
     looks: Sequence["Look"],
     mixing: "Mixing | None",
@@ -197,12 +203,10 @@ def _mixed(
     out: Path | None,
 ) -> tuple[Iterator[Piece], int]:
     """Mixtures, and how many of a list are missing."""
-    from avpipe import open_dataset
     from avpipe.separation import data
     from avpipe.separation import mixing as mixer
     from avpipe.separation.sight import Sight
 
-    dataset = open_dataset(folder)
     for look in looks:
         look.check(dataset)
     fields = sorted({field for look in looks for field in look.fields})

@@ -14,9 +14,10 @@ import numpy as np
 
 from avpipe.errors import UsageError
 from avpipe.separation.sound import read_mono, resample
-from avpipe.types import Float32
+from avpipe.types import Float32, Stems
 
 if TYPE_CHECKING:
+    from avpipe.dataset import Dataset
     from avpipe.separation.data import AudioBank
     from avpipe.separation.mixing import Draw, Mixing
     from avpipe.separation.sight import Scene, Sight
@@ -130,6 +131,30 @@ def ensembles(folder: Path, sample_rate: int) -> Iterator[Piece]:
             f"{folder} has no pieces of two or more instruments: neither AuMix_*.wav with"
             " AuSep_*.wav, nor *_mix.wav with *_orig.wav"
         )
+
+
+def built_ensembles(dataset: "Dataset", sample_rate: int) -> Iterator[Piece]:
+    """The same from a built dataset with the field `stems`: its clips, and what is in them.
+
+    Raises:
+        UsageError: no clip has two or more instruments.
+    """
+    found = 0
+    for i in range(len(dataset)):
+        clip = dataset.clip(i, fields=("audio", "stems"))
+        stems: Stems | None = clip.fields.get("stems")
+        if clip.audio is None or stems is None or len(stems) < 2:
+            continue
+        found += 1
+        rate = clip.sample_rate
+        tracks = {
+            INSTRUMENTS.get(name, name): resample(stems[name], rate, sample_rate)
+            for name in stems.names
+        }
+        mixture = resample(clip.audio, rate, sample_rate)
+        yield Piece(clip.recording, mixture, tracks, {}, None)
+    if not found:
+        raise UsageError(f"{dataset.path}: no clip has stems of two or more instruments")
 
 
 def mixtures(
