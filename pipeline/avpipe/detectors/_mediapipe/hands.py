@@ -74,6 +74,8 @@ class Hands:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._past = _Past()
+        self._seen: dict[Slot, Hand | None] = {}
+        """What the block's key frames show where arms point."""
         self._settled: dict[int, _Hands] = {}
         """Hands of the block by frame that later steps may not take: those of the steps before, of
         step 1 while that is followed."""
@@ -104,13 +106,18 @@ class Hands:
     def _find_sure_ones(self, block: Block) -> dict[Slot, Found]:
         now = set(block.every(self._rules.key_frames))
         slots = [slot for slot in _holes(block) if slot[1] in now]
-        where = _at_the_hands(block, slots)
-        return self._accept(block, slots, chain.hands(block.pictures, where, _SURE))
+        hands = chain.hands(block.pictures, _at_the_hands(block, slots), _PERHAPS)
+        self._seen = dict(zip(slots, hands, strict=True))
+        sure = [hand if hand is not None and hand.presence > _SURE else None for hand in hands]
+        return self._accept(block, slots, sure)
 
     def _find_unsure_ones(self, block: Block) -> dict[Slot, Found]:
         slots = _holes(block)
-        where = _at_the_hands(block, slots)
-        return self._accept(block, slots, _looked_at_twice(block.pictures, where))
+        new = [slot for slot in slots if slot not in self._seen]
+        found = chain.hands(block.pictures, _at_the_hands(block, new), _PERHAPS)
+        seen = self._seen | dict(zip(new, found, strict=True))
+        hands = _looked_at_twice(block, {slot: seen[slot] for slot in slots})
+        return self._accept(block, slots, hands)
 
     def _accept(
         self, block: Block, slots: Sequence[Slot], hands: Sequence[Hand | None]
@@ -270,16 +277,16 @@ def _at_the_hands(block: Block, slots: Sequence[Slot]) -> list[tuple[int, Region
     return list(zip(frames, better, strict=True))
 
 
-def _looked_at_twice(pictures: Pictures, where: Sequence[tuple[int, Region]]) -> list[Hand | None]:
-    """The hand in each (frame, region); an unsure one again, in the region of its landmarks."""
-    hands = chain.hands(pictures, where, _PERHAPS)
-    unsure = [i for i, hand in enumerate(hands) if hand is not None and hand.presence < _SURE]
-    closer = [(where[i][0], _next(hand)) for i in unsure if (hand := hands[i]) is not None]
-    for i, again in zip(unsure, chain.hands(pictures, closer), strict=True):
-        first = hands[i]
-        if again is not None and first is not None and again.presence > first.presence:
-            hands[i] = again
-    return [hand if hand is not None and hand.presence > chain.PRESENT else None for hand in hands]
+def _looked_at_twice(block: Block, first: Mapping[Slot, Hand | None]) -> list[Hand | None]:
+    """The hands that there are; unsure ones looked at again, in the region of their landmarks."""
+    hands = dict(first)
+    unsure = {s: hand for s, hand in hands.items() if hand is not None and hand.presence < _SURE}
+    closer = [(t, _next(hand)) for (_, t, _), hand in unsure.items()]
+    for slot, again in zip(unsure, chain.hands(block.pictures, closer), strict=True):
+        if again is not None and again.presence > unsure[slot].presence:
+            hands[slot] = again
+    there = (hand if hand and hand.presence > chain.PRESENT else None for hand in hands.values())
+    return list(there)
 
 
 def _next(hand: Hand) -> Region:
