@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 DEVICES = ("cuda", "cpu")
-VERSION = 3
+VERSION = 4
 """Raised whenever the same frames and parameters would give other keypoints."""
 
 PEOPLE_VERSION = 1
