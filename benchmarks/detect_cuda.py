@@ -49,7 +49,7 @@ from detect_cuda_checks import (
 from machine import machine, save
 
 LARGE = (720, 1280)
-REGIONS_A_FRAME = {"body": 0.2, "pose": 1.0, "hand_recrop": 2.0, "hand": 2.4, "palm": 0.05}
+REGIONS_A_FRAME = {"body": 0.2, "pose": 1.0, "hand_recrop": 0.7, "hand": 2.2, "palm": 0.1}
 """What the recipe `performer` asks for on the three clips, with key frames every fifth frame."""
 FLOORS = {"models alone": 4000, "720p file": 2000}
 """Frames a second on one H200 with 16 cores."""

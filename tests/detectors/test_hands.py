@@ -85,10 +85,14 @@ class OneArm(Hands):
         super().__init__(rules())
         self.direct = direct
 
-    def _find_directly(self, block):
-        for t in range(len(block)):
-            if block.start + t in self.direct:
-                block.hands[7, t, "left"] = found()
+    def _find_sure_ones(self, block):
+        slots = [(7, t, "left") for t in range(len(block)) if block.start + t in self.direct]
+        hands = {slot: found() for slot in slots}
+        block.hands |= hands
+        return hands
+
+    def _find_unsure_ones(self, block):
+        return {}
 
 
 def frames_of(direct: set[int], present: range, total: int, length: int) -> dict[int, Origin]:
@@ -128,6 +132,54 @@ def test_a_hand_is_not_followed_across_frames_without_the_arm(length):
         hands.find(here)
         seen |= {start + t for _, t, _ in here.hands | here.late}
     assert seen == set(range(9, 15))
+
+
+@pytest.mark.parametrize("length", [1, 4, 1000])
+def test_a_hand_is_looked_for_afresh_on_key_frames_and_where_it_was_lost(length):
+    """Found on frames 0, 5 and 10, followed in between; hidden in frame 7, then found again."""
+    hands, origins = Hands(rules()), {}
+    present = dict.fromkeys(set(range(13)) - {7}, 0.95)
+    for start in range(0, 13, length):
+        here = block(range(start, min(start + length, 13)), present)
+        for t in range(len(here)):
+            here.bodies[7, t].xy[[17, 19]] = np.add(WRIST, [[-9, -30], [9, -30]])
+        hands.find(here)
+        origins |= {start + t: one.origin for (_, t, _), one in here.hands.items()}
+    direct = {t for t, origin in origins.items() if origin is Origin.DIRECT}
+    assert direct == {0, 5, 8, 9, 10}
+    assert sorted(origins) == sorted(present)
+
+
+@pytest.mark.parametrize("length", [1, 4, 1000])
+def test_an_unsure_hand_on_a_key_frame_gives_way_to_one_that_is_followed(length):
+    hands, origins = Hands(rules()), {}
+    present = dict.fromkeys(range(12), 0.95) | {5: 0.7}
+    for start in range(0, 12, length):
+        here = block(range(start, min(start + length, 12)), present)
+        for t in range(len(here)):
+            here.bodies[7, t].xy[[17, 19]] = np.add(WRIST, [[-9, -30], [9, -30]])
+        hands.find(here)
+        origins |= {start + t: one.origin for (_, t, _), one in here.hands.items()}
+    assert {t for t, origin in origins.items() if origin is Origin.DIRECT} == {0, 10}
+    assert len(origins) == 12
+
+
+def test_an_unsure_hand_is_looked_at_again_from_its_own_landmarks():
+    class Closer(Scene):
+        """The hand model is sure only of regions that stand upright on the hand."""
+
+        def run(self, name, index, regions):
+            outputs = super().run(name, index, regions)
+            if name == "hand":
+                near = np.linalg.norm(regions[:, :2] - (WRIST + SHAPE[9]), axis=1) < 40
+                outputs[1][:, 0] = np.where(near, 0.97, 0.3)
+            return outputs
+
+    here = Block(0, Closer(range(1), {}))
+    here.bodies = {(7, 0): body()}
+    here.bodies[7, 0].xy[[17, 19]] = np.add(WRIST, [[-60, 40], [-40, 60]])
+    Hands(rules()).find(here)
+    assert here.hands[7, 0, "left"].hand.presence == pytest.approx(0.97)
 
 
 def test_a_hand_off_the_wrist_is_refused():

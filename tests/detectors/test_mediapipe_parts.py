@@ -131,7 +131,9 @@ def test_torch_computes_what_litert_computes(name, violin):
     here = [np.array([250.0, 240, 480, 480, 0]), np.array([140.0, 200, 150, 150, 0.4])]
     pictures = np.stack([crop(violin[0], region, model.size, model.replicate) for region in here])
     litert = LiteRT(model)
-    expected = [np.stack(column) for column in zip(*map(litert, pictures), strict=True)]
+    expected = [
+        np.stack(column) for column in zip(*(litert(violin[0], r) for r in here), strict=True)
+    ]
     scale = np.float32((2 if model.signed else 1) / 255)
     with torch.inference_mode():
         network = TorchGraph(tflite.read(model.path()), model.outputs).eval()
@@ -145,7 +147,8 @@ def test_a_pruned_model_gives_the_same_numbers(violin):
     from ai_edge_litert.interpreter import Interpreter
 
     model = MODELS["pose"]
-    picture = crop(violin[0], np.array([250.0, 240, 480, 480, 0]), model.size, replicate=True)
+    region = np.array([250.0, 240, 480, 480, 0])
+    picture = crop(violin[0], region, model.size, replicate=True)
     whole = Interpreter(str(model.path()), num_threads=1)
     whole.allocate_tensors()
     scaled = np.multiply(picture, np.float32(1 / 255), dtype=np.float32)
@@ -153,7 +156,7 @@ def test_a_pruned_model_gives_the_same_numbers(violin):
     whole.invoke()
     details = whole.get_output_details()
     assert len(details) == 5
-    for position, found in zip(model.outputs, LiteRT(model)(picture), strict=True):
+    for position, found in zip(model.outputs, LiteRT(model)(violin[0], region), strict=True):
         np.testing.assert_array_equal(found, whole.get_tensor(details[position]["index"])[0])
 
 

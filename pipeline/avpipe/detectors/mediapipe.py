@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 DEVICES = ("cuda", "cpu")
-VERSION = 3
+VERSION = 4
 """Raised whenever the same frames and parameters would give other keypoints."""
 
 PEOPLE_VERSION = 1
@@ -75,7 +75,8 @@ class Config:
     fidelity: Literal["exact", "fast"] = "exact"
     """"fast" computes in half precision on CUDA: see docs/detection.md for how much that moves."""
     key_frames: int = 5
-    """Not `per-frame`: every how many frames people and faces are searched in the whole picture."""
+    """Not `per-frame`: every how many frames people and faces are searched in the whole picture,
+    and a hand where its arm says although it could be followed."""
     fallback_frames: int = 5
     """Not `per-frame`: every how many frames a palm is searched around a wrist without a hand."""
     wrist_gate: float = WRIST_GATE

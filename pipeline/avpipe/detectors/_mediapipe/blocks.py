@@ -61,7 +61,7 @@ class Found(NamedTuple):
     claim: float = 0.0
     """How well it suits the arm, see `arms.claim`."""
     rival: float = -np.inf
-    """How well it suits the person's other arm, if that has found it too."""
+    """How well it suits the person's other arm, if it hangs on that, too."""
 
 
 @dataclass

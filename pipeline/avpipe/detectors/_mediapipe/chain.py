@@ -95,15 +95,17 @@ def bodies(pictures: Pictures, where: Sequence[tuple[int, Region]]) -> list[Body
     ]
 
 
-def hands(pictures: Pictures, where: Sequence[tuple[int, Region]]) -> list[Hand | None]:
-    """The hand in each (frame, region), if there is one."""
+def hands(
+    pictures: Pictures, where: Sequence[tuple[int, Region]], least: float = PRESENT
+) -> list[Hand | None]:
+    """The hand in each (frame, region), if the model is surer than `least` that there is one."""
     if not where:
         return []
     around = np.stack([region for _, region in where])
     raw, presence, rightness = pictures.run("hand", [frame for frame, _ in where], around)
     xy = to_picture(decode.hand_landmarks(raw), around)
     return [
-        Hand(points, float(sure[0]), float(right[0])) if sure[0] > PRESENT else None
+        Hand(points, float(sure[0]), float(right[0])) if sure[0] > least else None
         for points, sure, right in zip(xy, presence, rightness, strict=True)
     ]
 

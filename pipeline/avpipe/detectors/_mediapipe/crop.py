@@ -39,28 +39,48 @@ def within(height: int, width: int, box: Box) -> Box:
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else (0, 0, 0, 0)
 
 
+class Cutter:
+    """Cuts crops of one size on the CPU, in memory of its own: one for each thread."""
+
+    def __init__(self, size: int, replicate: bool) -> None:
+        """`size`: px, a multiple of 4; `replicate`: repeat the edge beyond the picture; otherwise
+        black."""
+        self._size, self._replicate = size, replicate
+        # Cut in bands: models push everything out of the cache, and less comes back for a band.
+        band = (size // 4, size)
+        self._position = np.empty(band)
+        self._x, self._y = np.empty(band, np.int32), np.empty(band, np.int32)
+        self._whole, self._fraction = np.empty((*band, 2), np.int16), np.empty(band, np.uint16)
+        self._crop = np.empty((size, size, 3), np.uint8)
+
+    def __call__(self, frame: Frame, region: npt.NDArray[np.float64]) -> Crop:
+        """(size, size, 3) uint8 of a region (5,) of a frame; good until the next one is cut."""
+        import cv2
+
+        across, down = axes(region[None], self._size)
+        along = np.ascontiguousarray(across[0].T)
+        far = np.abs(region[:2]).max() + region[2:4].sum() > REACH
+        border = cv2.BORDER_REPLICATE if self._replicate else cv2.BORDER_CONSTANT
+        x, y, rows = self._x, self._y, len(self._x)
+        for top in range(0, self._size, rows):
+            for axis, out in enumerate((x, y)):
+                np.add(down[0, top : top + rows, axis, None], along[axis], self._position)
+                np.add(self._position, ROUND, self._position)
+                np.copyto(out, self._position.view(np.int32)[:, ::2])
+                if far:
+                    np.clip(out, -32 * REACH, 32 * REACH, out)
+                np.right_shift(out, 5, self._whole[..., axis], casting="unsafe")
+                np.bitwise_and(out, 31, out)
+            np.left_shift(y, 5, y)
+            np.bitwise_or(y, x, self._fraction, casting="unsafe")
+            cut = self._crop[top : top + rows]
+            cv2.remap(frame, self._whole, self._fraction, cv2.INTER_LINEAR, cut, border)
+        return self._crop
+
+
 def crop(frame: Frame, region: npt.NDArray[np.float64], size: int, replicate: bool) -> Crop:
-    """(size, size, 3) uint8 of one region, on the CPU.
-
-    Args:
-        frame: (H, W, 3) uint8.
-        region: (5,).
-        replicate: repeat the edge beyond the picture; otherwise black.
-    """
-    import cv2
-
-    across, down = axes(region[None], size)
-    x, y = (_nearest(np.add.outer(down[0, :, axis], across[0, :, axis])) for axis in (0, 1))
-    if np.abs(region[:2]).max() + region[2:4].sum() > REACH:
-        x, y = (np.clip(v, -32 * REACH, 32 * REACH) for v in (x, y))
-    whole = np.empty((size, size, 2), np.int16)
-    np.right_shift(x, 5, out=whole[..., 0], casting="unsafe")
-    np.right_shift(y, 5, out=whole[..., 1], casting="unsafe")
-    fraction = ((y & 31) << 5 | (x & 31)).astype(np.uint16)
-    border = cv2.BORDER_REPLICATE if replicate else cv2.BORDER_CONSTANT
-    return np.asarray(
-        cv2.remap(frame, whole, fraction, cv2.INTER_LINEAR, borderMode=border), np.uint8
-    )
+    """One crop, see `Cutter`."""
+    return Cutter(size, replicate)(frame, region)
 
 
 def axes(regions: Regions, size: int) -> tuple[npt.NDArray[np.float64], ...]:
@@ -85,9 +105,3 @@ def to_picture(points: npt.NDArray[np.floating[Any]], regions: Regions) -> npt.N
     x = (points[..., 0].astype(np.float64) - 0.5) * width
     y = (points[..., 1].astype(np.float64) - 0.5) * height
     return np.stack([cx + cos * x - sin * y, cy + sin * x + cos * y], -1)
-
-
-def _nearest(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    """The nearest integers; spoils its argument."""
-    positions += ROUND
-    return positions.view(np.int32)[:, ::2]

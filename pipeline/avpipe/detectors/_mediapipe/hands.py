@@ -1,19 +1,24 @@
 """The hands of the people that are followed, arm by arm.
 
-1. `direct`: where an arm says that a hand must be, `hand_recrop`, the hand model.
-2. `propagated`: into frames without it a hand is followed from the frame before.
-3. `fallback`: every `fallback_frames`-th frame palms in a crop around the wrist, where there is
+1. `direct`: on every `key_frames`-th frame, where an arm says that a hand must be, `hand_recrop`,
+   the hand model. Only hands that it is sure of count, so that no distorted one is followed.
+2. `propagated`: into frames without it a hand is followed from the frame before: that leads nearer
+   to it than an arm does.
+3. `direct` on all frames where there is still no hand, now unsure ones, too; they are looked at
+   again from their own landmarks. Propagated from there.
+4. `fallback`: every `fallback_frames`-th frame palms in a crop around the wrist, where there is
    still no hand, and propagated from there.
-4. `propagated`, backwards: into frames without it a hand is followed from the frame after.
+5. `propagated`, backwards: into frames without it a hand is followed from the frame after.
 
 A hand is accepted if the hand model is sure, its wrist lies at the body's wrist, and no other
-arm has a better claim to it. Steps 1 to 3 need nothing later; for step 4 the end of every arm that
+arm has a better claim to it. Steps 1 to 4 need nothing later; for step 5 the end of every arm that
 has no hand is kept of the last frames, at most 1.2 MB each. Every step is defined frame by frame,
 so that results do not depend on how frames come in blocks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +32,8 @@ from avpipe.detectors._sides import SIDES, Side, other_side
 
 _BACK_FRAMES = 125
 """So far back a hand is followed at most: five seconds."""
+_PERHAPS, _SURE = 0.1, 0.9
+"""Presence from which a hand is looked at again, closer, and from which that is not needed."""
 
 Arm = tuple[int, Side]
 """Number of a person and side."""
@@ -44,17 +51,19 @@ class _Hole(NamedTuple):
     corner: tuple[int, int]
     """Left and top of the picture, px."""
     others: Mapping[Arm, Found]
-    """The hands of the frame that were found directly."""
+    """The hands of the frame that others have, see `Hands._settled`."""
+
+
+_Hands = dict[Arm, Found]
+"""Of one frame."""
 
 
 @dataclass
 class _Past:
     """What is remembered of the frames before a block."""
 
-    certain: dict[Arm, Found] = field(default_factory=dict)
-    """Hands of the last frame found in steps 1 and 2."""
-    fallen_back: dict[Arm, Found] = field(default_factory=dict)
-    """Those of step 3."""
+    last: tuple[_Hands, ...] = ({}, {}, {})
+    """Hands of the last frame: of steps 1 and 2, of step 3, of step 4."""
     holes: dict[Arm, list[_Hole]] = field(default_factory=dict)
     """Arms without a hand up to the last frame, and since when."""
 
@@ -65,39 +74,67 @@ class Hands:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._past = _Past()
-        self._direct: dict[int, dict[Arm, Found]] = {}
-        """Hands of the block by frame, of step 1."""
+        self._seen: dict[Slot, Hand | None] = {}
+        """What the block's key frames show where arms point."""
+        self._settled: dict[int, _Hands] = {}
+        """Hands of the block by frame that later steps may not take: those of the steps before, of
+        step 1 while that is followed."""
 
     def find(self, block: Block) -> None:
         """Fills `block.hands` and `block.late`."""
-        past, last = self._past, len(block) - 1
-        self._find_directly(block)
-        self._follow(block, _before(past.certain) | block.hands, 1)
-        certain = _of_frame(block, last)
-        fallen_back = self._fall_back(block)
-        self._follow(block, _before(past.fallen_back) | fallen_back, 1)
-        later = {arm: hand for arm, hand in _of_frame(block, last).items() if arm not in certain}
-        steps = self._follow(block, block.hands, -1)
-        self._follow_into_the_past(block, steps)
-        self._past = _Past(certain, later, self._open_holes(block))
+        self._settled = {}
+        steps: tuple[Callable[[], dict[Slot, Found]], ...] = (
+            partial(self._find_sure_ones, block),
+            partial(self._find_unsure_ones, block),
+            partial(self._fall_back, block),
+        )
+        last = list[_Hands]()
+        for look, before in zip(steps, self._past.last, strict=True):
+            found = look()
+            self._follow(block, _before(before) | found, 1)
+            at_end = _of_frame(block, len(block) - 1)
+            last.append({arm: hand for arm, hand in at_end.items() if not _in(arm, last)})
+            self._settle(block.hands)
+        distance = self._follow(block, block.hands, -1)
+        self._follow_into_the_past(block, distance)
+        self._past = _Past(tuple(last), self._open_holes(block))
 
-    def _find_directly(self, block: Block) -> None:
-        self._direct = {}
+    def _settle(self, hands: Mapping[Slot, Found]) -> None:
+        for (person, t, side), found in hands.items():
+            self._settled.setdefault(t, {})[person, side] = found
+
+    def _find_sure_ones(self, block: Block) -> dict[Slot, Found]:
+        now = set(block.every(self._rules.key_frames))
+        slots = [slot for slot in _holes(block) if slot[1] in now]
+        hands = chain.hands(block.pictures, _at_the_hands(block, slots), _PERHAPS)
+        self._seen = dict(zip(slots, hands, strict=True))
+        sure = [hand if hand is not None and hand.presence > _SURE else None for hand in hands]
+        return self._accept(block, slots, sure)
+
+    def _find_unsure_ones(self, block: Block) -> dict[Slot, Found]:
         slots = _holes(block)
-        rough = arms.at_the_hands(block, slots)
-        frames = [t for _, t, _ in slots]
-        better = chain.recropped(block.pictures, list(zip(frames, rough, strict=True)))
-        where = list(zip(frames, regions.snapped(better), strict=True))
-        hands = zip(slots, chain.hands(block.pictures, where), strict=True)
-        found = [
-            (slot, Found(hand, Origin.DIRECT, arms.claim(block.bodies[slot[:2]], slot[2], hand)))
-            for slot, hand in hands
-            if hand is not None and self._fits(block.bodies[slot[:2]], slot[2], hand)
+        new = [slot for slot in slots if slot not in self._seen]
+        found = chain.hands(block.pictures, _at_the_hands(block, new), _PERHAPS)
+        seen = self._seen | dict(zip(new, found, strict=True))
+        hands = _looked_at_twice(block, {slot: seen[slot] for slot in slots})
+        return self._accept(block, slots, hands)
+
+    def _accept(
+        self, block: Block, slots: Sequence[Slot], hands: Sequence[Hand | None]
+    ) -> dict[Slot, Found]:
+        """Those of the hands found directly that hang on their arms; each stays with the best."""
+        judged = [
+            (slot, self._judged(block.bodies[slot[:2]], slot[2], hand, Origin.DIRECT))
+            for slot, hand in zip(slots, hands, strict=True)
         ]
-        for (person, t, side), one in sorted(found, key=lambda item: -item[1].claim):
-            if self._unbeaten(block, (person, t, side), one):
-                block.hands[person, t, side] = one
-                self._direct.setdefault(t, {})[person, side] = one
+        found = [(slot, one) for slot, one in judged if one is not None]
+        accepted: dict[Slot, Found] = {}
+        for slot, one in sorted(found, key=lambda item: -item[1].claim):
+            if self._unbeaten(slot[1], one):
+                accepted[slot] = one
+                self._settle({slot: one})
+        block.hands |= accepted
+        return accepted
 
     def _follow(self, block: Block, sources: Mapping[Slot, Found], step: int) -> dict[Slot, int]:
         """Follows hands into holes, a frame a wave; `step` 1 forwards, -1 backwards.
@@ -182,7 +219,7 @@ class Hands:
             box,
             block.pictures.cut(slot[1], inside),
             inside[:2],
-            self._direct.get(slot[1], {}),
+            self._settled.get(slot[1], {}),
         )
 
     def _follow_into_the_past(self, block: Block, distance: Mapping[Slot, int]) -> None:
@@ -204,9 +241,8 @@ class Hands:
         if hand is None:
             return None
         hand = hand._replace(xy=hand.xy + hole.corner)
-        found = Found(hand, Origin.PROPAGATED, arms.claim(hole.body, side, hand))
-        fits = self._fits(hole.body, side, hand) and _winner(found, hole.others) is None
-        return found if fits else None
+        found = self._judged(hole.body, side, hand, Origin.PROPAGATED)
+        return found if found is not None and _unbeaten(found, hole.others) else None
 
     # --- judgement
 
@@ -214,24 +250,43 @@ class Hands:
         self, block: Block, slot: Slot, hand: Hand | None, origin: Origin
     ) -> Found | None:
         """The hand, if it hangs on the arm and does not suit another arm better that has it."""
-        body = block.bodies[slot[:2]]
-        if hand is None or not self._fits(body, slot[2], hand):
-            return None
-        found = Found(hand, origin, arms.claim(body, slot[2], hand))
-        return found if self._unbeaten(block, slot, found) else None
+        found = self._judged(block.bodies[slot[:2]], slot[2], hand, origin)
+        return found if found is not None and self._unbeaten(slot[1], found) else None
 
-    def _unbeaten(self, block: Block, slot: Slot, found: Found) -> bool:
-        """Whether no arm was found directly to have the hand and a better claim to it; the
-        person's other arm takes note of the rival."""
-        person, t, side = slot
-        winner = _winner(found, self._direct.get(t, {}))
-        twin = (person, t, other_side(side))
-        if winner == (person, twin[2]) and found.claim > block.hands[twin].rival:
-            block.hands[twin] = block.hands[twin]._replace(rival=found.claim)
-        return winner is None
+    def _unbeaten(self, t: int, found: Found) -> bool:
+        return _unbeaten(found, self._settled.get(t, {}))
+
+    def _judged(self, body: Body, side: Side, hand: Hand | None, origin: Origin) -> Found | None:
+        """The hand, if it hangs on the arm, with the claims that this and the other arm have."""
+        if hand is None or not self._fits(body, side, hand):
+            return None
+        other = other_side(side)
+        reached = arms.in_view(body, other) and self._fits(body, other, hand)
+        rival = arms.claim(body, other, hand) if reached else -np.inf
+        return Found(hand, origin, arms.claim(body, side, hand), rival)
 
     def _fits(self, body: Body, side: Side, hand: Hand) -> bool:
         return arms.gap(body, side, hand) <= self._rules.wrist_gate
+
+
+def _at_the_hands(block: Block, slots: Sequence[Slot]) -> list[tuple[int, Region]]:
+    """Frame and region where each arm says that its hand must be."""
+    frames = [t for _, t, _ in slots]
+    rough = list(zip(frames, arms.at_the_hands(block, slots), strict=True))
+    better = regions.snapped(chain.recropped(block.pictures, rough))
+    return list(zip(frames, better, strict=True))
+
+
+def _looked_at_twice(block: Block, first: Mapping[Slot, Hand | None]) -> list[Hand | None]:
+    """The hands that there are; unsure ones looked at again, in the region of their landmarks."""
+    hands = dict(first)
+    unsure = {s: hand for s, hand in hands.items() if hand is not None and hand.presence < _SURE}
+    closer = [(t, _next(hand)) for (_, t, _), hand in unsure.items()]
+    for slot, again in zip(unsure, chain.hands(block.pictures, closer), strict=True):
+        if again is not None and again.presence > unsure[slot].presence:
+            hands[slot] = again
+    there = (hand if hand and hand.presence > chain.PRESENT else None for hand in hands.values())
+    return list(there)
 
 
 def _next(hand: Hand) -> Region:
@@ -239,10 +294,10 @@ def _next(hand: Hand) -> Region:
     return arms.only(regions.hand_from_landmarks(hand.xy[None]))
 
 
-def _winner(found: Found, others: Mapping[Arm, Found]) -> Arm | None:
-    """Which of the others has the same hand and a better claim to it."""
-    same = (arm for arm, o in others.items() if arms.is_same(found.hand, o.hand))
-    return next((arm for arm in same if found.claim <= others[arm].claim), None)
+def _unbeaten(found: Found, others: Mapping[Arm, Found]) -> bool:
+    """Whether none of the others has the same hand and a better claim to it."""
+    same = (other for other in others.values() if arms.is_same(found.hand, other.hand))
+    return all(found.claim > other.claim for other in same)
 
 
 def _holes(block: Block) -> list[Slot]:
@@ -253,6 +308,10 @@ def _holes(block: Block) -> list[Slot]:
         for side in SIDES
         if (person, t, side) not in block.hands and arms.in_view(body, side)
     ]
+
+
+def _in(arm: Arm, hands: Sequence[_Hands]) -> bool:
+    return any(arm in of_step for of_step in hands)
 
 
 def _before(hands: Mapping[Arm, Found]) -> dict[Slot, Found]:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from avpipe.detectors import Frame
+from avpipe.detectors._mediapipe.crop import Cutter
 from avpipe.detectors._mediapipe.models import WEIGHTS, Model
 from avpipe.detectors._mediapipe.tflite import prune
 from avpipe.detectors._native_log import native_log_held
@@ -25,6 +27,7 @@ class LiteRT:
         from ai_edge_litert.interpreter import Interpreter
 
         self.model = model
+        self._cut = Cutter(model.size, model.replicate)
         with native_log_held():
             self._interpreter = Interpreter(
                 model_content=prune(model.path(folder), model.outputs), num_threads=1
@@ -35,8 +38,9 @@ class LiteRT:
         )
         self._outputs = [detail["index"] for detail in self._interpreter.get_output_details()]
 
-    def __call__(self, picture: npt.NDArray[np.uint8]) -> tuple[Float32, ...]:
-        """The model's outputs without the batch axis, for (S, S, 3) uint8."""
+    def __call__(self, frame: Frame, region: npt.NDArray[np.float64]) -> tuple[Float32, ...]:
+        """The model's outputs without the batch axis, for a region (5,) of a frame."""
+        picture = self._cut(frame, region)
         # The view must be gone when the interpreter runs, so it never gets a name.
         np.multiply(picture, self._scale, out=self._input()[0], dtype=np.float32)
         if self.model.signed:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from avpipe.detectors import Frame
 from avpipe.detectors._mediapipe import decode
-from avpipe.detectors._mediapipe.crop import Box, Regions, crop
+from avpipe.detectors._mediapipe.crop import Box, Regions
 from avpipe.detectors._mediapipe.litert import LiteRT
 from avpipe.detectors._mediapipe.models import MODELS, WEIGHTS
 from avpipe.media.colour import I420
@@ -73,8 +73,7 @@ class LiteRTRunner:
         def one(job: tuple[Frame, Any]) -> tuple[Float32, ...]:
             models = self._sets.get()
             try:
-                model = models[name].model
-                outputs = models[name](crop(*job, model.size, model.replicate))
+                outputs = models[name](*job)
             finally:
                 self._sets.put(models)
             if name != "pose":
