@@ -1,6 +1,10 @@
 """Real, short trainings of a tiny network on real notes: it learns, it resumes, it refuses."""
 
 import json
+import shutil
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +14,7 @@ import pytest
 import torch
 
 from avpipe import separation
-from avpipe.errors import AvpipeError, ToolMissing, UsageError
+from avpipe.errors import AvpipeError, Locked, ToolMissing, UsageError
 from avpipe.separation import journal, recipes, runs, separators
 from avpipe.separation.train import Config, Result, train
 from sound_dataset import RATE, pack_sound
@@ -107,8 +111,6 @@ def test_a_training_ends_with_a_validation_wherever_it_ends(
 def test_resuming_a_finished_training_changes_nothing(
     notes: Path, tmp_path: Path, six_steps: Result
 ) -> None:
-    import shutil
-
     shutil.copytree(six_steps.run, tmp_path / "run")
     again = train(config(notes, tmp_path / "run", changes={}, resume=True))
     assert again.steps == 6
@@ -137,6 +139,34 @@ def test_an_interrupted_training_resumes_in_the_middle_of_an_epoch(
     monkeypatch.setattr(Training, "training_step", plain)
     resumed = train(config(notes, out, changes={}, resume=True))
     assert resumed.steps == 6
+    assert resumed.validation_loss == six_steps.validation_loss
+
+
+def test_a_training_killed_before_it_saved_anything_starts_afresh(
+    notes: Path, tmp_path: Path, six_steps: Result, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out, again = tmp_path / "run", tmp_path / "again"
+    command = [sys.executable, "-m", "avpipe", "train", "--data", notes, "--out", out]
+    endless = {**STEPS, "steps": 10**6, "validate_steps": 10**6}
+    settings = {"recipe": endless, "separator": {**TINY, "channels": list(TINY["channels"])}}
+    for table, values in settings.items():
+        for name, value in values.items():
+            command += ["--set", f"{table}.{name}={json.dumps(value)}"]
+    with subprocess.Popen([*command, "--device", "cpu"]) as process:
+        while not list(out.glob("tensorboard/events*")):
+            assert process.poll() is None
+            time.sleep(0.1)
+        with pytest.raises(Locked, match=f"is in use by process {process.pid}"):
+            train(config(notes, out))
+        process.kill()
+    shutil.copytree(out, again)
+    capfd.readouterr()
+    afresh = train(config(notes, out))
+    assert "run: its training ended before it saved anything, it starts afresh\n" in (
+        capfd.readouterr().err
+    )
+    assert afresh.validation_loss == six_steps.validation_loss
+    resumed = train(config(notes, again, resume=True))
     assert resumed.validation_loss == six_steps.validation_loss
 
 
@@ -302,8 +332,6 @@ def test_a_folder_that_is_not_empty_is_not_overwritten(notes: Path, six_steps: R
 def test_damaged_and_foreign_checkpoints_are_one_clear_line(
     tmp_path: Path, six_steps: Result
 ) -> None:
-    import shutil
-
     run = tmp_path / "run"
     shutil.copytree(six_steps.run, run)
     facts = json.loads((run / "run.json").read_text())

@@ -45,6 +45,8 @@ class Run:
     data: str
     """The dataset's name."""
     seed: int
+    weights: str = ""
+    """Folder of the run that it started from."""
 
     def look(self, separator: Separator) -> Look:
         """What the separator was shown."""
