@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from avpipe import separation
@@ -322,6 +323,24 @@ def test_what_is_impossible_is_one_clear_line_and_writes_nothing(
         train(config(notes, tmp_path / "run", **changes))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_category_that_is_validated_and_not_learnt_is_one_clear_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).integers(-9_000, 9_000, 7 * RATE).astype(np.int16)
+    parts = {"flute": ("train", "validation"), "oboe": ("train",), "tuba": ("validation",)}
+    sound = {f"{c}-{part}": (c, part, noise) for c, held in parts.items() for part in held}
+    dataset = pack_sound(tmp_path / "data", sound)
+    few = {**STEPS, "steps": 1, "validate_steps": 1, "example_steps": 1000}
+    train(config(dataset, tmp_path / "run", changes=few))
+    lines = [line for line in capfd.readouterr().err.splitlines() if "not for training" in line]
+    assert len(lines) == 1
+    assert "has Tuba for validation but not for training" in lines[0]
+    recording = tmp_path / "noise.wav"
+    soundfile.write(recording, noise, RATE)
+    with pytest.raises(UsageError, match="the training heard no Tuba: it learnt Flute, Oboe"):
+        separation.separate(recording, tmp_path / "run", ["flute", "tuba"])
 
 
 def test_a_folder_that_is_not_empty_is_not_overwritten(notes: Path, six_steps: Result) -> None:

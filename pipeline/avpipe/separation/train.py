@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import lightning
 
     from avpipe.dataset import Dataset
-    from avpipe.separation.data import Part
+    from avpipe.separation.data import AudioBank, Part
     from avpipe.separation.interface import Trainable
     from avpipe.separation.loop import Material, Training
     from avpipe.separation.runs import Run
@@ -121,7 +121,9 @@ def train(config: Config) -> Result:
         if first_process():
             if saved is None and (config.out / runs.FACTS).exists():
                 _say(f"{config.out}: its training ended before it saved anything, it starts afresh")
-            run.write(config.out)
+            heard = training.train_material.bank
+            learnt = tuple(heard.names[c] for c in sorted(set(heard.classes.tolist())))
+            replace(run, learnt=learnt).write(config.out)
             for used in (dataset, other) if other else (dataset,):
                 uses.note(used.path, "checkpoint", config.out, set(used.index["recording"]))
         trainer = lightning.Trainer(
@@ -266,7 +268,19 @@ def _training(
     train, validation = (
         _material(part, separator, chosen, dataset, other, run.classes, device) for part in PARTS
     )
+    if first_process():
+        _warn_of_unlearnt(dataset, train.bank, validation.bank)
     return Training(separator, chosen, train, validation, run.seed)
+
+
+def _warn_of_unlearnt(dataset: "Dataset", train: "AudioBank", validation: "AudioBank") -> None:
+    """Says which categories are validated that nothing is learnt of."""
+    unlearnt = sorted(set(validation.classes.tolist()) - set(train.classes.tolist()))
+    if unlearnt:
+        _say(
+            f"{dataset.path} has {', '.join(validation.names[c] for c in unlearnt)} for validation"
+            " but not for training: nothing is learnt of what is validated there"
+        )
 
 
 def _material(
