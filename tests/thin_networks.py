@@ -8,6 +8,7 @@ from torch import nn
 from avpipe.separation import sight
 from avpipe.separation.separators import (
     _by_instrument,
+    _deeplab,
     _faces,
     _visual,
     appearance,
@@ -42,6 +43,7 @@ def make_thin(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(where, "resnet", resnet)
     monkeypatch.setattr(sight, "SIZE", 64)
     monkeypatch.setattr(sop, "UNet", partial(sop.UNet, width=4))
+    monkeypatch.setattr(_deeplab, "WIDTH", 8)
     monkeypatch.setattr(appearance.UNet, "CHANNELS", (1, *(8,) * 7))
     monkeypatch.setattr(_by_instrument, "VISUAL_SIZE", 32)
     monkeypatch.setattr(music_gesture, "SOUND_WIDTHS", (4, 8, 8, 16))

@@ -17,7 +17,7 @@ SAMPLES = 2**14
 
 
 def changed(how: Augmentation, read: torch.Tensor, seed: int = 0) -> torch.Tensor:
-    change = Change(how, SAMPLES, RATE, np.random.default_rng(seed))
+    change = Change(how, SAMPLES, RATE, [np.random.default_rng(seed)])
     return change.clips(read[None])[0]
 
 
@@ -112,22 +112,29 @@ def test_a_room_keeps_the_direct_sound_and_fades() -> None:
 
 
 def test_noise_has_the_level_asked_for_and_is_in_the_mixture_alone() -> None:
-    change = Change(Augmentation(noise_db=-30.0), SAMPLES, RATE, np.random.default_rng(0))
+    randoms = [np.random.default_rng(number) for number in range(60)]
+    change = Change(Augmentation(noise_db=-30.0), SAMPLES, RATE, randoms)
     level = 10 * change.noise(torch.zeros(60, SAMPLES)).square().mean(1).log10()
     assert level.max() <= -29.8
     assert level.min() >= -30.2 - augment.NOISE_RANGE_DB
     assert level.max() - level.min() > 20
-    quiet = Change(Augmentation(), SAMPLES, RATE, np.random.default_rng(0))
+    quiet = Change(Augmentation(), SAMPLES, RATE, randoms[:2])
     assert not quiet.noise(torch.zeros(2, SAMPLES)).any()
 
 
-def test_a_seed_gives_the_same_again_and_empty_places_stay_empty() -> None:
+def test_a_seed_gives_the_same_again_whoever_shares_the_batch_and_empty_places_stay_empty() -> None:
     how = Augmentation(3, 15.0, 40.0, 5.0, 0.6, -50.0)
     present = torch.tensor([[True, False, True], [True, True, False]])
     read = torch.randn(2, 3, how.reach(SAMPLES, RATE)) * present[..., None]
-    once, again, other = (
-        Change(how, SAMPLES, RATE, np.random.default_rng(seed)).clips(read) for seed in (1, 1, 2)
-    )
+
+    def of_seed(seed: int, some: slice) -> torch.Tensor:
+        randoms = [np.random.default_rng((seed, mixture)) for mixture in range(2)]
+        return Change(how, SAMPLES, RATE, randoms[some]).clips(read[some])
+
+    whole = slice(None)
+    once, again, other = of_seed(1, whole), of_seed(1, whole), of_seed(2, whole)
+    alone = of_seed(1, slice(1, 2))
+    assert torch.equal(alone[0], once[1])
     assert torch.equal(once, again)
     assert not torch.allclose(once, other)
     assert once.shape == (2, 3, SAMPLES)

@@ -24,6 +24,9 @@ SETTINGS = {
     "recipe.validate_steps": 1,
     "recipe.validation_mixtures": 2,
     "recipe.example_steps": 1000,
+    "recipe.augment.cents": 20.0,
+    "recipe.augment.equaliser_db": 3.0,
+    "recipe.augment.noise_db": -40.0,
     "separator.context": False,
     "separator.conditioning": "none",
 }

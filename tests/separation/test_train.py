@@ -1,16 +1,21 @@
 """Real, short trainings of a tiny network on real notes: it learns, it resumes, it refuses."""
 
 import json
+import shutil
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from avpipe import separation
-from avpipe.errors import AvpipeError, ToolMissing, UsageError
+from avpipe.errors import AvpipeError, Locked, ToolMissing, UsageError
 from avpipe.separation import journal, recipes, runs, separators
 from avpipe.separation.train import Config, Result, train
 from sound_dataset import RATE, pack_sound
@@ -107,8 +112,6 @@ def test_a_training_ends_with_a_validation_wherever_it_ends(
 def test_resuming_a_finished_training_changes_nothing(
     notes: Path, tmp_path: Path, six_steps: Result
 ) -> None:
-    import shutil
-
     shutil.copytree(six_steps.run, tmp_path / "run")
     again = train(config(notes, tmp_path / "run", changes={}, resume=True))
     assert again.steps == 6
@@ -137,6 +140,34 @@ def test_an_interrupted_training_resumes_in_the_middle_of_an_epoch(
     monkeypatch.setattr(Training, "training_step", plain)
     resumed = train(config(notes, out, changes={}, resume=True))
     assert resumed.steps == 6
+    assert resumed.validation_loss == six_steps.validation_loss
+
+
+def test_a_training_killed_before_it_saved_anything_starts_afresh(
+    notes: Path, tmp_path: Path, six_steps: Result, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out, again = tmp_path / "run", tmp_path / "again"
+    command = [sys.executable, "-m", "avpipe", "train", "--data", notes, "--out", out]
+    endless = {**STEPS, "steps": 10**6, "validate_steps": 10**6}
+    settings = {"recipe": endless, "separator": {**TINY, "channels": list(TINY["channels"])}}
+    for table, values in settings.items():
+        for name, value in values.items():
+            command += ["--set", f"{table}.{name}={json.dumps(value)}"]
+    with subprocess.Popen([*command, "--device", "cpu"]) as process:
+        while not list(out.glob("tensorboard/events*")):
+            assert process.poll() is None
+            time.sleep(0.1)
+        with pytest.raises(Locked, match=f"is in use by process {process.pid}"):
+            train(config(notes, out))
+        process.kill()
+    shutil.copytree(out, again)
+    capfd.readouterr()
+    afresh = train(config(notes, out))
+    assert "run: its training ended before it saved anything, it starts afresh\n" in (
+        capfd.readouterr().err
+    )
+    assert afresh.validation_loss == six_steps.validation_loss
+    resumed = train(config(notes, again, resume=True))
     assert resumed.validation_loss == six_steps.validation_loss
 
 
@@ -294,6 +325,24 @@ def test_what_is_impossible_is_one_clear_line_and_writes_nothing(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_category_that_is_validated_and_not_learnt_is_one_clear_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).integers(-9_000, 9_000, 7 * RATE).astype(np.int16)
+    parts = {"flute": ("train", "validation"), "oboe": ("train",), "tuba": ("validation",)}
+    sound = {f"{c}-{part}": (c, part, noise) for c, held in parts.items() for part in held}
+    dataset = pack_sound(tmp_path / "data", sound)
+    few = {**STEPS, "steps": 1, "validate_steps": 1, "example_steps": 1000}
+    train(config(dataset, tmp_path / "run", changes=few))
+    lines = [line for line in capfd.readouterr().err.splitlines() if "not for training" in line]
+    assert len(lines) == 1
+    assert "has Tuba for validation but not for training" in lines[0]
+    recording = tmp_path / "noise.wav"
+    soundfile.write(recording, noise, RATE)
+    with pytest.raises(UsageError, match="the training heard no Tuba: it learnt Flute, Oboe"):
+        separation.separate(recording, tmp_path / "run", ["flute", "tuba"])
+
+
 def test_a_folder_that_is_not_empty_is_not_overwritten(notes: Path, six_steps: Result) -> None:
     with pytest.raises(UsageError, match="is not empty: choose another folder, or resume it"):
         train(config(notes, six_steps.run))
@@ -302,8 +351,6 @@ def test_a_folder_that_is_not_empty_is_not_overwritten(notes: Path, six_steps: R
 def test_damaged_and_foreign_checkpoints_are_one_clear_line(
     tmp_path: Path, six_steps: Result
 ) -> None:
-    import shutil
-
     run = tmp_path / "run"
     shutil.copytree(six_steps.run, run)
     facts = json.loads((run / "run.json").read_text())

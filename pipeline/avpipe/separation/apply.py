@@ -24,6 +24,7 @@ from avpipe.types import Float32
 if TYPE_CHECKING:
     from avpipe.separation.interface import Separator
     from avpipe.separation.player_videos import Style
+    from avpipe.separation.runs import Run
     from avpipe.separation.sight import Scene
     from avpipe.separation.windows import See
 
@@ -97,7 +98,7 @@ def separate(
         raise UsageError("videos of the players: name them, or their instruments, left to right")
 
     separator, facts = runs.load(Path(run))
-    names = _names(separator, facts.classes, _called(instruments, players))
+    names = _names(separator, facts, _called(instruments, players))
     target = None if out is None else Path(out)
     files = _files(target, names, videos, separator.locates)
     mixture, rate, channels = read_mono(Path(recording))
@@ -141,11 +142,12 @@ def _called(instruments: Sequence[str] | None, players: int | None) -> Sequence[
 
 def _names(
     separator: "Separator",
-    classes: Sequence[str],
+    facts: "Run",
     instruments: Sequence[str] | None,
 ) -> list[str]:
     from avpipe.separation.data import plain
 
+    classes = facts.classes
     if instruments is None:
         if "categories" in separator.needs or separator.output == "sources":
             raise UsageError(f"which instruments are played? Of {', '.join(classes)}")
@@ -166,6 +168,11 @@ def _names(
         raise UsageError(
             f"{twice} is named more than once: a label does not tell its players apart, name it"
             " once for all of them"
+        )
+    unlearnt = [name for name in names if facts.learnt and name not in facts.learnt]
+    if unlearnt:
+        raise UsageError(
+            f"the training heard no {', '.join(unlearnt)}: it learnt {', '.join(facts.learnt)}"
         )
     return names
 

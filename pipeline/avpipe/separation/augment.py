@@ -1,13 +1,14 @@
 """Clips made different, so that few recordings stand for more players, pitches and rooms.
 
 Every clip gets its own pitch, vibrato, timbre and reverberation, every mixture its own noise, as
-batched tensor code on the device of the audio. What is drawn comes from a generator of (seed,
-step), so a training resumes to the same clips.
+batched tensor code on the device of the audio. What is drawn comes from a generator of (seed, step,
+mixture), so a training resumes to the same clips, however many processes share a batch.
 
 Letters: P clips, M samples read, N samples given, M >= N.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,8 +78,8 @@ class Change:
     """N."""
     rate: int
     """Hz."""
-    random: np.random.Generator
-    """What is drawn comes from it, in the order of the calls."""
+    randoms: Sequence[np.random.Generator]
+    """(B,) what is drawn for a mixture comes from its own, in the order of the calls."""
 
     def clips(self, read_BSM: Tensor) -> Tensor:
         """Clips (B, S, N) from what was read for them; silence stays silence.
@@ -91,24 +92,31 @@ class Change:
 
     def noise(self, mixture_BN: Tensor) -> Tensor:
         """The mixtures with their noise."""
-        level = self.how.noise_db - self.random.uniform(0, NOISE_RANGE_DB, (len(mixture_BN), 1))
-        hiss = self.random.standard_normal(mixture_BN.shape, np.float32) * 10 ** (level / 20)
-        return mixture_BN + torch.from_numpy(hiss).to(mixture_BN)
+        samples = mixture_BN.shape[-1]
+        hiss = self._each(lambda random: _hiss(samples, self.how, random))
+        return mixture_BN + hiss.to(mixture_BN)
+
+    def _each(self, draw: Callable[[np.random.Generator], Tensor]) -> Tensor:
+        """What is drawn for every mixture, one after the other."""
+        return torch.cat([draw(random) for random in self.randoms])
 
     def _clips(self, read_PM: Tensor) -> Tensor:
         how, rate, read = self.how, self.rate, read_PM.shape[-1]
+        sources = len(read_PM) // len(self.randoms)
         spectrum = torch.fft.rfft(read_PM)
         if how.equaliser_db:
-            spectrum = spectrum * _equaliser(spectrum, rate, how, self.random)
+            bins = spectrum.shape[1]
+            gains = self._each(lambda random: _equaliser(sources, bins, rate, how, random))
+            spectrum = spectrum * gains.to(spectrum.real)
         if how.reverb_seconds:
             # Circular: what sounds at the end reverberates at the beginning, as if from before.
-            rooms = _rooms(len(read_PM), rate, how, self.random).to(read_PM)
+            rooms = self._each(lambda random: _rooms(sources, rate, how, random)).to(read_PM)
             spectrum = spectrum * torch.fft.rfft(rooms, n=read)
         if not how.resamples:
             same: Tensor = torch.fft.irfft(spectrum, n=read)
             return same
         fine = OVERSAMPLING * torch.fft.irfft(spectrum, n=OVERSAMPLING * read)
-        places = _places(len(fine), self.samples, rate, how, self.random)
+        places = self._each(lambda random: _places(sources, self.samples, rate, how, random))
         return interpolate(fine, (OVERSAMPLING * places).to(fine))
 
 
@@ -146,15 +154,21 @@ def vibrato_depth(cents: float) -> float:
 
 
 def _equaliser(
-    spectrum_PF: Tensor, rate: int, how: Augmentation, random: np.random.Generator
+    count: int, bins: int, rate: int, how: Augmentation, random: np.random.Generator
 ) -> Tensor:
     """(P, F) gains."""
-    gains = random.normal(0.0, how.equaliser_db, (len(spectrum_PF), len(KNOTS_HZ)))
-    bins = np.linspace(0, rate / 2, spectrum_PF.shape[1]).clip(KNOTS_HZ[0])
+    gains = random.normal(0.0, how.equaliser_db, (count, len(KNOTS_HZ)))
+    hertz = np.linspace(0, rate / 2, bins).clip(KNOTS_HZ[0])
     knots = np.log(KNOTS_HZ)
-    shapes = [np.interp(np.log(bins), knots, row) for row in np.eye(len(knots))]
+    shapes = [np.interp(np.log(hertz), knots, row) for row in np.eye(len(knots))]
     decibels = torch.from_numpy(gains) @ torch.from_numpy(np.stack(shapes))
-    return (10 ** (decibels / 20)).to(spectrum_PF.real)
+    return 10 ** (decibels / 20)
+
+
+def _hiss(samples: int, how: Augmentation, random: np.random.Generator) -> Tensor:
+    """(1, N) white noise."""
+    level = how.noise_db - random.uniform(0, NOISE_RANGE_DB)
+    return torch.from_numpy(random.standard_normal((1, samples), np.float32) * 10 ** (level / 20))
 
 
 def _rooms(count: int, rate: int, how: Augmentation, random: np.random.Generator) -> Tensor:

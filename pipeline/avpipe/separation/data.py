@@ -86,10 +86,20 @@ class AudioBank:
     def windows(self, first_samples: Int64) -> Tensor:
         """Clips (..., N) float32 in [-1, 1) that begin at these samples of the bank, on its
         device; silence for -1."""
+        if self.samples.device.type == "cpu":
+            return self._copied(first_samples)
         first = torch.from_numpy(first_samples).to(self.samples.device)
         view = self.samples.unfold(0, self.window, 1)
         clips = view[first.clamp(min=0)].to(torch.float32) / 32768
         return clips.masked_fill_(first.unsqueeze(-1) < 0, 0.0)
+
+    def _copied(self, first_samples: Int64) -> Tensor:
+        """`windows` one by one, which touches main memory once."""
+        clips = torch.zeros(*first_samples.shape, self.window)
+        for clip, first in zip(clips.flatten(0, -2), first_samples.flat, strict=True):
+            if first >= 0:
+                clip.copy_(self.samples[first : first + self.window])
+        return clips.div_(32768)
 
 
 def load(

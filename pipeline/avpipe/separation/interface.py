@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from avpipe.errors import UsageError
-from avpipe.separation import masks
+from avpipe.separation import masks, matrix_stft
 from avpipe.separation.spectrogram import FrontEnd
 
 Need = Literal["categories", "frames", "keypoints", "mouths", "faces", "references"]
@@ -180,23 +180,11 @@ class MaskSeparator(Trainable):
 
     def _magnitudes(self, mixture_BN: Tensor, sources_BSN: Tensor) -> tuple[Tensor, Tensor]:
         """Of the mixtures (B, F, T) and of their sources (B, S, F, T)."""
-        if sources_BSN.device.type != "cpu":
-            return self._magnitudes_at_once(mixture_BN, sources_BSN)
-        # On a CPU, one mixture's spectra fit in the cache, and silent places need none.
-        mixtures, magnitudes = [], []
-        for mixture_N, sources_SN in zip(mixture_BN, sources_BSN, strict=True):
-            sounding_S = sources_SN.any(-1)
-            sounding_S[0] = True  # there is no transform of no signal
-            whole, found = self._magnitudes_at_once(mixture_N, sources_SN[sounding_S])
-            sources = found.new_zeros(len(sources_SN), *found.shape[1:])
-            sources[sounding_S] = found
-            mixtures.append(whole)
-            magnitudes.append(sources)
-        return torch.stack(mixtures), torch.stack(magnitudes)
-
-    def _magnitudes_at_once(self, mixture: Tensor, sources: Tensor) -> tuple[Tensor, Tensor]:
-        spectra = self.front_end.stft(sources)
-        whole = _summed(spectra) if self.mixtures_are_sums else self.front_end.stft(mixture)
+        if sources_BSN.device.type == "cpu" and matrix_stft.suits(self.front_end):
+            own = None if self.mixtures_are_sums else mixture_BN
+            return matrix_stft.magnitudes(self.front_end, sources_BSN, own)
+        spectra = self.front_end.stft(sources_BSN)
+        whole = _summed(spectra) if self.mixtures_are_sums else self.front_end.stft(mixture_BN)
         return self.front_end.magnitude(whole), self.front_end.magnitude(spectra)
 
     def activate(self, logits: Tensor) -> Tensor:

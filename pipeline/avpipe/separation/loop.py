@@ -106,12 +106,13 @@ class Training(lightning.LightningModule):
         return made._replace(context=made.context.merged(seen.to(self.device)))
 
     def _change(self, step: int) -> Change | None:
-        """What becomes of the clips of a step; every process draws its own."""
+        """What becomes of the clips of a step."""
         how, front_end = self.recipe.augmentation, self.separator.front_end
         if how is None:
             return None
-        random = np.random.default_rng((self.seed, step, self.global_rank, 3))
-        return Change(how, front_end.samples, front_end.sample_rate, random)
+        numbers = range(self._share.start, self._share.stop)
+        randoms = [np.random.default_rng((self.seed, step, number, 3)) for number in numbers]
+        return Change(how, front_end.samples, front_end.sample_rate, randoms)
 
     def _seen_in_training(self, sight: Sight, drawn: Draw, step: int) -> Context:
         ahead = self._decoding
@@ -121,7 +122,7 @@ class Training(lightning.LightningModule):
 
     def _look_ahead(self, sight: Sight, drawn: Draw, step: int) -> tuple[Draw, list[Any]]:
         """Threads read and decode what is seen in a step while the network is at the one before."""
-        jobs = sight.start(drawn, (self.seed, step, self.global_rank, 2))
+        jobs = sight.start(drawn, (self.seed, step, 2), self._share.start)
         self._decoding = (drawn, jobs)
         return self._decoding
 

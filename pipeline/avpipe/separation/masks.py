@@ -24,7 +24,8 @@ def ideal(mask: Mask, sources_BSFT: Tensor, mixture_BFT: Tensor) -> Tensor:
 
 def ideal_binary(sources_BSFT: Tensor, mixture_BFT: Tensor) -> Tensor:
     """1 where a source has more than half of the mixture's magnitude (Zhao et al. 2018)."""
-    return (sources_BSFT > 0.5 * mixture_BFT.unsqueeze(1)).to(sources_BSFT.dtype)
+    half = 0.5 * mixture_BFT.unsqueeze(1)
+    return torch.gt(sources_BSFT, half, out=torch.empty_like(sources_BSFT))
 
 
 def ideal_dominant(sources_BSFT: Tensor) -> Tensor:

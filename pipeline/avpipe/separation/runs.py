@@ -45,6 +45,10 @@ class Run:
     data: str
     """The dataset's name."""
     seed: int
+    weights: str = ""
+    """Folder of the run that it started from."""
+    learnt: tuple[str, ...] = ()
+    """Classes that sound in its training mixtures."""
 
     def look(self, separator: Separator) -> Look:
         """What the separator was shown."""
@@ -66,6 +70,7 @@ def read(folder: Path) -> Run:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         values["classes"] = tuple(values["classes"])
+        values["learnt"] = tuple(values.get("learnt", ()))
         return Run(**values)
     except FileNotFoundError:
         raise UsageError(f"{folder} is not a training: it has no {FACTS}") from None

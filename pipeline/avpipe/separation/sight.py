@@ -226,19 +226,22 @@ class Sight:
         lock = Lock()
         return cls([_of_segment(dataset, row, lock) for row in bank.rows], bank, look)
 
-    def start(self, drawn: Draw, seed: tuple[int, ...] | None) -> list[Future[Seen] | None]:
+    def start(
+        self, drawn: Draw, seed: tuple[int, ...] | None, earlier: int = 0
+    ) -> list[Future[Seen] | None]:
         """Begins to read and decode what `finish` gives.
 
         Args:
             drawn: the clips.
             seed: of random crops and mirroring; None: the centre, as it is.
+            earlier: mixtures of the same seed that other processes have before these.
         """
         places = zip(
             drawn.segments.ravel().tolist(), drawn.first_samples.ravel().tolist(), strict=True
         )
         jobs: list[Future[Seen] | None] = []
         seconds = self._bank.window / self._bank.sample_rate
-        for number, (segment, first) in enumerate(places):
+        for number, (segment, first) in enumerate(places, earlier * drawn.segments.shape[1]):
             if segment < 0:
                 jobs.append(None)
                 continue

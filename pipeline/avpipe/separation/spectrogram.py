@@ -51,13 +51,18 @@ class FrontEnd:
         """F of what the network reads."""
         return self.log_bins if self.frequency == "log" else self.linear_bins
 
-    def stft(self, waveform: Tensor) -> Tensor:
-        """Complex (..., F, T) of a waveform (..., N): F = 512 linear bins, T = 1 + N // hop."""
-        if waveform.shape[-1] <= self.window // 2:
+    def frames(self, samples: int) -> int:
+        """T of the spectrogram of a waveform of so many samples."""
+        if samples <= self.window // 2:
             raise UsageError(
-                f"a waveform of {waveform.shape[-1]} samples is shorter than half a window"
+                f"a waveform of {samples} samples is shorter than half a window"
                 f" ({self.window // 2}): pad it"
             )
+        return 1 + samples // self.hop
+
+    def stft(self, waveform: Tensor) -> Tensor:
+        """Complex (..., F, T) of a waveform (..., N): F = 512 linear bins, T = 1 + N // hop."""
+        self.frames(waveform.shape[-1])
         flat = waveform.reshape(-1, waveform.shape[-1])
         spectrum = torch.stft(
             flat,
@@ -143,14 +148,18 @@ def _resample(values: Tensor, grid: Tensor) -> Tensor:
     These are `grid_sample`'s align_corners=True positions; the public weights were trained with
     them. Only F is resampled, so two rows are gathered and blended instead of a 2-D grid.
     """
-    last = values.shape[-2] - 1
+    index, fraction = neighbours(grid, values.shape[-2])
+    below = values.index_select(-2, index)
+    above = values.index_select(-2, (index + 1).clamp(max=values.shape[-2] - 1))
+    return torch.lerp(below, above, fraction.to(values.dtype).unsqueeze(-1).expand_as(below))
+
+
+def neighbours(grid: Tensor, bins: int) -> tuple[Tensor, Tensor]:
+    """Of `bins` bins, the one below each position in [-1, 1] and how far it is to the next."""
+    last = bins - 1
     position = ((grid + 1) * (last / 2)).clamp(0, last)
     low = position.floor().clamp(max=max(last - 1, 0))
-    fraction = (position - low).to(values.dtype).unsqueeze(-1)
-    index = low.long()
-    below = values.index_select(-2, index)
-    above = values.index_select(-2, (index + 1).clamp(max=last))
-    return torch.lerp(below, above, fraction.expand_as(below))
+    return low.long(), position - low
 
 
 def scale_values(magnitude: Tensor, values: Values) -> Tensor:

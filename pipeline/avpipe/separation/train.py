@@ -11,7 +11,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from avpipe.config import configure
 from avpipe.errors import ToolMissing, UsageError
 from avpipe.lists import uses
+from avpipe.lock import exclusive
 from avpipe.separation.recipe import Recipe
 from avpipe.separation.recipes import recipe
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import lightning
 
     from avpipe.dataset import Dataset
-    from avpipe.separation.data import Part
+    from avpipe.separation.data import AudioBank, Part
     from avpipe.separation.interface import Trainable
     from avpipe.separation.loop import Material, Training
     from avpipe.separation.runs import Run
@@ -41,7 +42,7 @@ class Config:
     data: Path
     """A built dataset."""
     out: Path
-    """Folder of the run; it must not be there unless `resume`."""
+    """Folder of the run; it must hold nothing that was trained, unless `resume`."""
     recipe: str = "short"
     """Name of a recipe."""
     separator: str | None = None
@@ -98,16 +99,17 @@ def train(config: Config) -> Result:
     import torch
 
     from avpipe import open_dataset
-    from avpipe.separation import journal, loop, runs
+    from avpipe.separation import journal, loop, memory, runs
 
     run = _resumed(config) if config.resume else _new(config)
+    saved = _saved_by(config.out)
     chosen = configure(Recipe, run.recipe, f"recipe {run.recipe_name}")
     dataset = open_dataset(config.data)
     with torch.random.fork_rng():
         torch.manual_seed(run.seed)
-        separator = runs.make(run, fresh=not config.resume and config.weights is None)
-    if config.weights is not None and not config.resume:
-        runs.load_weights(separator, _weights(config.weights), run.separator)
+        separator = runs.make(run, fresh=saved is None and not run.weights)
+    if run.weights and saved is None:
+        runs.load_weights(separator, _weights(Path(run.weights)), run.separator)
     if config.compile:
         separator.compile()
     if chosen.batch % config.devices:
@@ -115,12 +117,15 @@ def train(config: Config) -> Result:
     other = None if config.accompaniment is None else open_dataset(config.accompaniment)
     training = _training(separator, chosen, dataset, other, run, config)
     keeper = journal.Journal(config.out, config.seconds)
-    if first_process():
-        run.write(config.out)
-        for used in (dataset, other) if other else (dataset,):
-            uses.note(used.path, "checkpoint", config.out, set(used.index["recording"]))
-    last = config.out / runs.CHECKPOINTS / "last.ckpt" if config.resume else None
-    with _quiet():
+    with exclusive(config.out) if first_process() else nullcontext(), _quiet():
+        if first_process():
+            if saved is None and (config.out / runs.FACTS).exists():
+                _say(f"{config.out}: its training ended before it saved anything, it starts afresh")
+            heard = training.train_material.bank
+            learnt = tuple(heard.names[c] for c in sorted(set(heard.classes.tolist())))
+            replace(run, learnt=learnt).write(config.out)
+            for used in (dataset, other) if other else (dataset,):
+                uses.note(used.path, "checkpoint", config.out, set(used.index["recording"]))
         trainer = lightning.Trainer(
             accelerator=_accelerator(config),
             devices=config.devices,
@@ -138,9 +143,10 @@ def train(config: Config) -> Result:
             use_distributed_sampler=False,
         )
         try:
-            trainer.fit(training, ckpt_path=last)
+            with memory.kept() if _accelerator(config) == "cpu" else nullcontext():
+                trainer.fit(training, ckpt_path=saved)
         except loop.NotANumber as error:
-            raise _saved(error, training, config.out) from error
+            raise _explained(error, training, config.out) from error
     return _result(config.out, keeper, training.train_material.bank.dropped)
 
 
@@ -158,7 +164,7 @@ def _new(config: Config) -> "Run":
     from avpipe import open_dataset
     from avpipe.separation import runs
 
-    if first_process() and config.out.exists() and any(config.out.iterdir()):
+    if first_process() and not _is_free(config.out):
         raise UsageError(f"{config.out} is not empty: choose another folder, or resume it")
     base = recipe(config.recipe)
     if base.starts_from == "weights" and config.weights is None:
@@ -178,8 +184,33 @@ def _new(config: Config) -> "Run":
         recipe_name=config.recipe,
         data=dataset.name,
         seed=config.seed,
+        weights="" if config.weights is None else str(config.weights.absolute()),
     )
     return replace(run, classes=runs.make(run).classes or tuple(_categories(dataset)))
+
+
+def _is_free(out: Path) -> bool:
+    """Whether a training may begin there: nothing to lose, only what one left that was killed
+    before it had saved anything."""
+    from avpipe.separation import runs
+
+    if (out / runs.FACTS).exists():
+        return _saved_by(out) is None
+    return not out.exists() or all(path.name.startswith(".") for path in out.iterdir())
+
+
+def _saved_by(out: Path) -> Path | None:
+    """The checkpoint from which a training goes on."""
+    from avpipe.separation import runs
+
+    last = out / runs.CHECKPOINTS / "last.ckpt"
+    return last if last.exists() else None
+
+
+def _say(line: str) -> None:
+    from rich.console import Console
+
+    Console(stderr=True).print(line, highlight=False, soft_wrap=True)
 
 
 def _meant_for(separator: str, chosen: Recipe) -> dict[str, Any]:
@@ -237,7 +268,19 @@ def _training(
     train, validation = (
         _material(part, separator, chosen, dataset, other, run.classes, device) for part in PARTS
     )
+    if first_process():
+        _warn_of_unlearnt(dataset, train.bank, validation.bank)
     return Training(separator, chosen, train, validation, run.seed)
+
+
+def _warn_of_unlearnt(dataset: "Dataset", train: "AudioBank", validation: "AudioBank") -> None:
+    """Says which categories are validated that nothing is learnt of."""
+    unlearnt = sorted(set(validation.classes.tolist()) - set(train.classes.tolist()))
+    if unlearnt:
+        _say(
+            f"{dataset.path} has {', '.join(validation.names[c] for c in unlearnt)} for validation"
+            " but not for training: nothing is learnt of what is validated there"
+        )
 
 
 def _material(
@@ -327,7 +370,7 @@ def _quiet() -> Iterator[None]:
             log.setLevel(level)
 
 
-def _saved(error: Any, training: "Training", out: Path) -> Exception:
+def _explained(error: Any, training: "Training", out: Path) -> Exception:
     """Keeps the batch, which its step's number gives again, and says where it is."""
     import torch
 

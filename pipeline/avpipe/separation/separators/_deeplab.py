@@ -16,6 +16,8 @@ LOW = 4
 """First layers of the backbone, at a quarter of the input's size and 24 channels."""
 STRIDE_16 = 14
 """Layer that would halve to a 32nd: it keeps its size, and later ones are dilated by 2."""
+WIDTH = 256
+"""Channels of the pyramid and the decoders."""
 
 
 class Block(nn.Module):
@@ -69,9 +71,9 @@ class DV3P(nn.Module):
         self.classifier = nn.ModuleDict(
             {
                 "project": nn.Sequential(*_layers(24, 48, 1)),
-                "aspp": ASPP(320, list(RATES), 256),
-                "decoder1": nn.Sequential(*_layers(304, 256, 3)),
-                "decoder2": nn.Sequential(*_layers(256, 256, 3), nn.Conv2d(256, channels, 1)),
+                "aspp": ASPP(320, list(RATES), WIDTH),
+                "decoder1": nn.Sequential(*_layers(48 + WIDTH, WIDTH, 3)),
+                "decoder2": nn.Sequential(*_layers(WIDTH, WIDTH, 3), nn.Conv2d(WIDTH, channels, 1)),
             }
         )
 

@@ -1,0 +1,198 @@
+"""Magnitudes of mixtures and their sources on a CPU, at the speed of its matrix products.
+
+A window of 1,022 samples is 73 x 14, and FFT libraries take over four times as long for it as for
+1,024. Cooley and Tukey's split at these factors, sample n = 14 a + b and bin k = c + 73 d,
+
+    X[k] = sum_b exp(-2 pi i b k / 1022) sum_a exp(-2 pi i a c / 73) x[14 a + b]
+
+makes two real matrix products of it: one with the cosines and sines of the inner sum, and one for
+every c of the outer. Bins of c > 36 are conjugates of others. The frames lie along the last axis,
+where the products are fastest and where a network wants them; one signal is worked on at a time, in
+memory that stays in the cache.
+
+Letters: W window, Q its largest prime factor and P the rest, H = (Q + 1) / 2 values of c.
+"""
+
+import math
+from functools import cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from avpipe.separation.spectrogram import FrontEnd, clamp_magnitude, hann, neighbours, warp_grid
+
+SLOW_FACTOR = 13
+"""FFT libraries have code of their own for prime factors up to here."""
+
+
+def suits(front_end: FrontEnd) -> bool:
+    """Whether the window has a factor that is slow in FFT libraries, and an even one."""
+    return front_end.window % 2 == 0 and _largest_prime(front_end.window) > SLOW_FACTOR
+
+
+def magnitudes(
+    front_end: FrontEnd, sources_BSN: Tensor, mixture_BN: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """What `front_end.magnitude(front_end.stft(...))` gives, for signals in main memory.
+
+    Args:
+        front_end: its window must be one that `suits`.
+        sources_BSN: silent ones cost nothing.
+        mixture_BN: None: exactly the sum of the sources, and so is its spectrum.
+
+    Returns:
+        Of the mixtures (B, F, T) and of their sources (B, S, F, T).
+    """
+    batch, places, samples = sources_BSN.shape
+    shape = front_end.bins, front_end.frames(samples)
+    mixtures = sources_BSN.new_zeros(batch, *shape)
+    sources = sources_BSN.new_zeros(batch, places, *shape)
+    with torch.no_grad():
+        transform = _Transform(front_end, samples, sources_BSN.dtype)
+        for b in range(batch):
+            transform.total.zero_()
+            for s in range(places):
+                if _sounds(sources_BSN[b, s]):
+                    spectrum = transform.spectrum(sources_BSN[b, s])
+                    if mixture_BN is None:
+                        transform.total.add_(spectrum)
+                    transform.magnitude(spectrum, sources[b, s])
+            if mixture_BN is None:
+                transform.magnitude(transform.total, mixtures[b])
+            else:
+                transform.magnitude(transform.spectrum(mixture_BN[b]), mixtures[b])
+    return mixtures, sources
+
+
+def _sounds(signal: Tensor) -> bool:
+    low, high = signal.aminmax()
+    return not low == high == 0
+
+
+class _Tables(NamedTuple):
+    """Constants of a front end."""
+
+    taper: Tensor
+    """(W, 1)."""
+    cosines: Tensor
+    """(H, H) of c and a."""
+    sines: Tensor
+    """(H - 1, H - 1), without c = 0 and a = 0."""
+    outer: Tensor
+    """(H, 2 P, 2 P): for every c, from (real or imaginary, b) to (real or imaginary, d)."""
+    low: Tensor
+    """(F,) rows of the magnitudes (c, d) between which every bin of the network's scale lies."""
+    high: Tensor
+    fraction: Tensor
+    """(F, 1), how far from the first to the second."""
+
+
+@cache
+def _tables(front_end: FrontEnd, dtype: torch.dtype) -> _Tables:
+    window, q = front_end.window, _largest_prime(front_end.window)
+    p, half = window // q, (q + 1) // 2
+    exact = torch.zeros((), dtype=torch.float64)
+    c, b = torch.arange(half), torch.arange(p)
+    inner = (c[:, None] * c % q).to(exact) * (2 * math.pi / q)
+    bins = c[:, None] + q * b
+    outer = (bins[:, :, None] * b % window).to(exact) * (-2 * math.pi / window)
+    real, imaginary = torch.cos(outer), torch.sin(outer)
+    rows = [torch.cat([real, -imaginary], 2), torch.cat([imaginary, real], 2)]
+
+    row_of = torch.empty(front_end.linear_bins, dtype=torch.long)
+    row_of[torch.minimum(bins, window - bins).flatten()] = torch.arange(half * p)
+    low, fraction = torch.arange(front_end.bins), exact.expand(front_end.bins)
+    if front_end.frequency == "log":
+        low, fraction = neighbours(warp_grid(front_end.log_bins, exact), front_end.linear_bins)
+    high = (low + 1).clamp(max=front_end.linear_bins - 1)
+    return _Tables(
+        hann(window, exact).to(dtype).unsqueeze(1),
+        torch.cos(inner).to(dtype),
+        -torch.sin(inner)[1:, 1:].to(dtype),
+        torch.cat(rows, 1).to(dtype),
+        row_of[low],
+        row_of[high],
+        fraction.to(dtype).unsqueeze(1),
+    )
+
+
+class _Transform:
+    """Spectra of one signal after another, in memory that is used again and again.
+
+    A spectrum is (H, 2, P T): real and imaginary part of X[c + 73 d], d and t along the last axis.
+    It is overwritten by the next one. Each step reads one of two blocks and writes the other.
+    """
+
+    def __init__(self, front_end: FrontEnd, samples: int, dtype: torch.dtype) -> None:
+        self.front_end, self.tables = front_end, _tables(front_end, dtype)
+        window, hop, frames = front_end.window, front_end.hop, front_end.frames(samples)
+        half, last = self.tables.cosines.shape[0], self.tables.outer.shape[1]
+        q, p = 2 * half - 1, last // 2
+        across = -(-window // hop)
+        self.padded = torch.zeros((frames + across) * hop, dtype=dtype)
+        self.hops = torch.empty(hop, frames + across, dtype=dtype)
+        blocks = torch.empty(2, half * last * frames, dtype=dtype)
+        one, other = blocks[0], blocks[1]
+        self.total = torch.empty(half, 2, p * frames, dtype=dtype)
+
+        self.windowed = one[: window * frames].view(window, frames)
+        self.samples = self.windowed.view(q, p * frames)
+        self.even = other[: half * p * frames].view(half, -1)
+        self.odd = other[half * p * frames :][: (half - 1) * p * frames].view(half - 1, -1)
+        self.inner = one.view(half, 2, p * frames)
+        self.found = other.view(half, 2, p * frames)
+        self.magnitudes = one[: half * p * frames].view(half, p * frames)
+
+    def spectrum(self, signal_N: Tensor) -> Tensor:
+        """The spectrum of a signal."""
+        tables, half = self.tables, len(self.even)
+        self._window(signal_N)
+        # A real sequence's transform: cosines of its even part, sines of its odd part.
+        mirrored = self.samples[half:].flip(0)
+        self.even[0] = self.samples[0]
+        torch.add(self.samples[1:half], mirrored, out=self.even[1:])
+        torch.sub(self.samples[1:half], mirrored, out=self.odd)
+        torch.mm(tables.cosines, self.even, out=self.inner[:, 0])
+        torch.mm(tables.sines, self.odd, out=self.inner[1:, 1])
+        self.inner[0, 1] = 0
+        terms = tables.outer.shape[1]
+        torch.bmm(
+            tables.outer, self.inner.view(half, terms, -1), out=self.found.view(half, terms, -1)
+        )
+        return self.found
+
+    def magnitude(self, spectrum: Tensor, out_FT: Tensor) -> None:
+        """Its magnitudes on the network's scale; the spectrum is lost."""
+        spectrum.square_()
+        torch.add(spectrum[:, 0], spectrum[:, 1], out=self.magnitudes).sqrt_()
+        rows = self.magnitudes.view(-1, out_FT.shape[1])
+        if self.front_end.clamp:
+            rows = clamp_magnitude(rows, self.front_end.window)
+        if self.front_end.frequency == "linear":
+            torch.index_select(rows, 0, self.tables.low, out=out_FT)
+            return
+        below = rows.index_select(0, self.tables.low)
+        above = rows.index_select(0, self.tables.high)
+        torch.lerp(below, above, self.tables.fraction.expand_as(below), out=out_FT)
+
+    def _window(self, signal_N: Tensor) -> None:
+        """Windowed frames (W, T), centred and padded by reflection."""
+        edge, count = self.front_end.window // 2, len(signal_N)
+        self.padded[:edge] = signal_N[1 : edge + 1].flip(0)
+        self.padded[edge : edge + count] = signal_N
+        self.padded[edge + count : 2 * edge + count] = signal_N[-edge - 1 : -1].flip(0)
+        # A hop later, a frame's sample is the frame before's: the transposition is of hops only.
+        hop, frames = self.front_end.hop, self.windowed.shape[1]
+        self.hops.copy_(self.padded.view(-1, hop).t())
+        for row in range(0, self.front_end.window, hop):
+            taper = self.tables.taper[row : row + hop]
+            part = self.hops[: len(taper), row // hop : row // hop + frames]
+            torch.mul(part, taper, out=self.windowed[row : row + hop])
+
+
+def _largest_prime(number: int) -> int:
+    for divisor in range(2, math.isqrt(number) + 1):
+        if number % divisor == 0:
+            return _largest_prime(number // divisor)
+    return number
