@@ -40,12 +40,12 @@ sys.path.append(str(TESTS))
 os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
 
 from avpipe.build import Request, build  # noqa: E402
+from avpipe.engine.profile import Profile  # noqa: E402
+from avpipe.engine.run import Unwatched  # noqa: E402
+from avpipe.engine.work import Order, perform  # noqa: E402
 from avpipe.ledger import FILE, Ledger  # noqa: E402
 from avpipe.manifest import read_manifest  # noqa: E402
 from avpipe.media import ffmpeg  # noqa: E402
-from avpipe.profile import Profile  # noqa: E402
-from avpipe.run import Unwatched  # noqa: E402
-from avpipe.work import Order, perform  # noqa: E402
 from plugins import toy  # noqa: E402 - found through the path above
 
 MANIFEST = """

@@ -29,10 +29,10 @@ import numpy as np
 import soundfile
 
 from avpipe.dag import line
+from avpipe.engine.work import Order, perform
 from avpipe.limits import TaskLimits
 from avpipe.manifest import locate, read_manifest
 from avpipe.media import ffmpeg
-from avpipe.work import Order, perform
 from machine import machine, save
 
 RESOURCES = Path(__file__).parents[1] / "tests" / "resources"

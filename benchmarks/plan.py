@@ -26,11 +26,11 @@ import soundfile
 
 from avpipe.build import Request
 from avpipe.build import build as run_build
+from avpipe.engine.profile import read_profile
+from avpipe.engine.run import Unwatched
 from avpipe.keypoints import files, topology
 from avpipe.ledger import FILE, Ledger
 from avpipe.manifest import read_manifest
-from avpipe.profile import read_profile
-from avpipe.run import Unwatched
 from avpipe.store import Artifact, sha256_text
 from avpipe.timegrid import sample_count
 from avpipe.types import Keypoints

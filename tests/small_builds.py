@@ -10,10 +10,10 @@ from typing import Any
 
 from distributed import Client
 
+from avpipe.engine.pacing import PaceConfig
+from avpipe.engine.plan import Status
+from avpipe.engine.profile import Profile
 from avpipe.limits import TaskLimits
-from avpipe.pacing import PaceConfig
-from avpipe.plan import Status
-from avpipe.profile import Profile
 from plugins import toy
 
 FAST = {"preset": "ultrafast", "crf": 30}

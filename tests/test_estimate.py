@@ -3,10 +3,10 @@
 import pytest
 
 from avpipe.dag import Node
+from avpipe.engine.plan import StageCount
+from avpipe.engine.profile import Profile
 from avpipe.estimate import Estimate, estimate
 from avpipe.ledger import Rate
-from avpipe.plan import StageCount
-from avpipe.profile import Profile
 
 NODES = (
     Node("download", (), "net", None, {}),

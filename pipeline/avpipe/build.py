@@ -12,6 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from avpipe.engine.plan import StageCount, Status
+from avpipe.engine.profile import Profile, read_profile
+from avpipe.engine.publication import Publication, as_published
+from avpipe.engine.request import RELEASED, SERVED, Request, kept
+from avpipe.engine.run import DRAIN_SECONDS, Observer, Run, Stop, Unwatched
+from avpipe.engine.walk import Result
 from avpipe.errors import DatasetError, Interrupted, is_full
 from avpipe.estimate import Estimate
 from avpipe.estimate import estimate as from_rates
@@ -20,13 +26,7 @@ from avpipe.lists import removed
 from avpipe.lists.locking import Comparison, compare
 from avpipe.lock import exclusive
 from avpipe.manifest import Manifest
-from avpipe.plan import StageCount, Status
-from avpipe.profile import Profile, read_profile
-from avpipe.publication import Publication, as_published
-from avpipe.request import RELEASED, SERVED, Request, kept
-from avpipe.run import DRAIN_SECONDS, Observer, Run, Stop, Unwatched
 from avpipe.server import serve
-from avpipe.walk import Result
 
 __all__ = ["Report", "Request", "build", "compact", "estimate", "kept", "plan"]
 

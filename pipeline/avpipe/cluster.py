@@ -2,8 +2,8 @@
 
 On one machine the pools are started here from a profile (`workers/*.toml`), which may also name
 commands that start workers elsewhere; a scheduler that already runs is used as it is. Every worker
-holds one child process (`avpipe.child`) that does the work, so native code that dies takes no
-worker with it. Only orders and outcomes travel.
+holds one child process (`avpipe.engine.child`) that does the work, so native code that dies takes
+no worker with it. Only orders and outcomes travel.
 """
 
 import itertools
@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from avpipe.device import visible_gpus
+from avpipe.engine.profile import Profile
+from avpipe.engine.work import Order, Outcome
 from avpipe.errors import AvpipeError, FailureClass, ToolMissing, UsageError
-from avpipe.profile import Profile
 from avpipe.stages import POOLS, Pool
-from avpipe.work import Order, Outcome
 
 _JOIN_SECONDS = 5.0
 """How long a scheduler's workers may take to come (back) before a need is refused."""
@@ -140,7 +140,7 @@ class Pools:
     def submit(self, pool: Pool, orders: Sequence[Order], tag: Any) -> None:
         """Sends orders to one worker of the pool, to be done one after the other; `results` gets
         (tag, outcomes), one for each."""
-        from avpipe.worker import perform
+        from avpipe.engine.worker import perform
 
         first = orders[0]
         key = f"{first.stage}-{first.key}-{next(self._tickets)}-{self._client.id}"
@@ -174,7 +174,7 @@ def _configure_dask() -> None:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     dask.config.set(
         {
-            # every death of a worker is told at once; what follows is for `avpipe.verdict`
+            # every death of a worker is told at once; what follows is for `avpipe.engine.verdict`
             "distributed.scheduler.allowed-failures": 0,
             "distributed.scheduler.worker-ttl": None,
             # a bundle that waits behind a long task goes to a worker that has nothing to do
@@ -199,7 +199,7 @@ def _configure_dask() -> None:
 def _start(slots: Mapping[Pool, int], host: str | None, reachable: bool) -> Any:
     from distributed import Nanny, Scheduler, SpecCluster
 
-    from avpipe.worker import LocalWorker
+    from avpipe.engine.worker import LocalWorker
 
     gpus = visible_gpus()
     here = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "dashboard": False}

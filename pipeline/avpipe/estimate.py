@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from avpipe.dag import Node
+from avpipe.engine.pacing import interval_seconds
+from avpipe.engine.plan import StageCount
+from avpipe.engine.profile import Profile
 from avpipe.ledger import Rate
-from avpipe.pacing import interval_seconds
-from avpipe.plan import StageCount
-from avpipe.profile import Profile
 from avpipe.stages import Pool
 
 

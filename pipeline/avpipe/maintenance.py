@@ -14,11 +14,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from avpipe import packing, sync
+from avpipe import sync
+from avpipe.engine import packing
+from avpipe.engine.plan import restore
 from avpipe.errors import AvpipeError, DatasetError
 from avpipe.ledger import FILE, Ledger
 from avpipe.lock import exclusive
-from avpipe.plan import restore
 from avpipe.store import Store
 
 

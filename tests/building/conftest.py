@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from avpipe.build import Report, Request, build
+from avpipe.engine.profile import Profile
 from avpipe.manifest import read_manifest
 from avpipe.media import ffmpeg
-from avpipe.profile import Profile
 from small_builds import DaskCluster, Silent, profile, settings, write_manifest
 
 TESTS = Path(__file__).parents[1]

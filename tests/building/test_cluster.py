@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from avpipe.build import Report, Request, build
+from avpipe.engine.profile import Profile, read_profile
 from avpipe.errors import UsageError
-from avpipe.profile import Profile, read_profile
 from avpipe.resources import folder
 from plugins import toy
 from small_builds import DaskCluster, Silent, profile, settings

@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from avpipe.build import Report, Request, build
+from avpipe.engine.profile import Profile
 from avpipe.ledger import FILE, Ledger
 from avpipe.maintenance import verify
 from avpipe.media import ffmpeg
-from avpipe.profile import Profile
 from plugins import toy
 from small_builds import Silent, profile, settings, write_manifest
 

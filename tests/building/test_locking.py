@@ -9,11 +9,11 @@ import pytest
 import avpipe
 from avpipe import cli
 from avpipe.build import Report, Request, plan
+from avpipe.engine.pacing import PaceConfig
 from avpipe.errors import UsageError
 from avpipe.lists import locking
 from avpipe.lists.removal import remove
 from avpipe.manifest import read_manifest
-from avpipe.pacing import PaceConfig
 from small_builds import write_manifest
 from web import serve
 

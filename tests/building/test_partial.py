@@ -105,7 +105,7 @@ def _child(driver: int) -> psutil.Process:
     """The process that downloads."""
     for process in psutil.Process(driver).children(recursive=True):
         parent = process.parent()
-        if "avpipe.child" in process.cmdline() and "avpipe.child" not in (
+        if "avpipe.engine.child" in process.cmdline() and "avpipe.engine.child" not in (
             parent.cmdline() if parent else []
         ):
             return process

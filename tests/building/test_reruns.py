@@ -10,11 +10,11 @@ import pytest
 
 from avpipe import cli
 from avpipe.build import Report, Request, build, compact, estimate, plan
+from avpipe.engine.profile import read_profile
 from avpipe.errors import UsageError
 from avpipe.ledger import FILE, Ledger
 from avpipe.maintenance import verify
 from avpipe.manifest import read_manifest
-from avpipe.profile import read_profile
 from avpipe.shards.catalogue import read_catalogue
 from plugins import toy
 from small_builds import Silent, settings, write_manifest

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from avpipe.build import Report, Request, build
+from avpipe.engine.pacing import PaceConfig
+from avpipe.engine.profile import Profile
 from avpipe.ledger import FILE, Ledger
 from avpipe.manifest import read_manifest
-from avpipe.pacing import PaceConfig
-from avpipe.profile import Profile
 from small_builds import DaskCluster, Silent, profile, settings, write_manifest
 from web import Server, serve
 

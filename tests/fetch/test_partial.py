@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from artifacts import RESOURCES
-from avpipe.child import Child
+from avpipe.engine.child import Child
+from avpipe.engine.work import Order, perform
 from avpipe.errors import FailureClass, RecordingFailed
 from avpipe.fetch.partial import hold, owners
 from avpipe.limits import TaskLimits
@@ -17,7 +18,6 @@ from avpipe.media.facts import media_file
 from avpipe.stages import Job, download
 from avpipe.store import Store
 from avpipe.types import Recording
-from avpipe.work import Order, perform
 from web import Server, serve
 
 NAME, PATH = "violin.mp4", "/mirror/violin.mp4"

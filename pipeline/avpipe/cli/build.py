@@ -38,7 +38,7 @@ def build(
     from avpipe.build import build as run
     from avpipe.build import kept
     from avpipe.cli.progress import watch
-    from avpipe.profile import read_profile
+    from avpipe.engine.profile import read_profile
 
     request = options.request()
     if keep is not None:
@@ -72,7 +72,7 @@ def plan(
     """
     from avpipe.build import estimate as make_estimate
     from avpipe.build import plan as make
-    from avpipe.profile import read_profile
+    from avpipe.engine.profile import read_profile
 
     request = options.request()
     report = make(request)

@@ -141,7 +141,7 @@ def compare(
 
 
 def _list_detections(found: "Sequence[Detection]", names: list[str], json: bool) -> int:
-    from avpipe.plan import explain
+    from avpipe.engine.plan import explain
 
     if names:
         listed = "; ".join(d.label for d in found) or "nothing has been detected"

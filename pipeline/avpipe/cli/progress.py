@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from avpipe.plan import Status
+from avpipe.engine.plan import Status
 
 if TYPE_CHECKING:
-    from avpipe.run import Observer
+    from avpipe.engine.run import Observer
 
 _LINE_SECONDS = 10.0
 """How often a line is written where there is no terminal."""

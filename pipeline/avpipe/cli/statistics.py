@@ -17,9 +17,9 @@ def register(app: typer.Typer) -> None:
 
 def stats(dataset: place.Built, out: place.Out = None, json: output.Json = False) -> int:
     """Counts what was built by category, beside the published table where there is one."""
+    from avpipe.engine.publication import as_published
     from avpipe.fidelity import agreement
     from avpipe.manifest.reference import read_reference
-    from avpipe.publication import as_published
     from avpipe.shards.catalogue import NAME
     from avpipe.stats import read_built, statistics
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from avpipe.engine.pacing import Pace, PaceConfig
 from avpipe.errors import RecordingFailed, UsageError
 from avpipe.fetch import folder
 from avpipe.fetch.options import Options
@@ -21,7 +22,6 @@ from avpipe.ledger import FILE as LEDGER
 from avpipe.ledger import Failure, Ledger
 from avpipe.lists import removed
 from avpipe.manifest import Manifest, locate
-from avpipe.pacing import Pace, PaceConfig
 from avpipe.store import Store
 from avpipe.types import Recording
 

@@ -12,10 +12,10 @@ import numpy as np
 from avpipe import __version__
 from avpipe.cite import Citations, cite
 from avpipe.dag import LINE
+from avpipe.engine.publication import as_published
 from avpipe.errors import ManifestError, UsageError
 from avpipe.ledger import FILE, Failure, Ledger
 from avpipe.manifest import Manifest, read_manifest
-from avpipe.publication import as_published
 from avpipe.shards.catalogue import INDEX, NAME, read_catalogue
 from avpipe.shards.index import read_index
 from avpipe.stats import Statistics, read_built, statistics

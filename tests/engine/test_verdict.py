@@ -2,9 +2,9 @@
 
 import pytest
 
+from avpipe.engine.verdict import DEATHS, TRIES, History, judge
+from avpipe.engine.work import Outcome
 from avpipe.errors import FailureClass
-from avpipe.verdict import DEATHS, TRIES, History, judge
-from avpipe.work import Outcome
 
 
 def failed(kind: str, **facts: object) -> Outcome:

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from avpipe.dag import LINE, Node, Settings, limits, line, with_grid
+from avpipe.engine.plan import Planner
 from avpipe.errors import UsageError
 from avpipe.ledger import Ledger
 from avpipe.limits import TaskLimits
@@ -14,7 +15,6 @@ from avpipe.lists import removed
 from avpipe.lists.locking import Lock
 from avpipe.manifest import Manifest, locate
 from avpipe.manifest.model import Keep
-from avpipe.plan import Planner
 from avpipe.store import Store
 from avpipe.types import Recording
 

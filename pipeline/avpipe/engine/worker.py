@@ -13,8 +13,8 @@ from typing import Any
 
 from distributed import WorkerPlugin, get_worker
 
-from avpipe.child import Child
-from avpipe.work import Order, Outcome
+from avpipe.engine.child import Child
+from avpipe.engine.work import Order, Outcome
 
 
 class LocalWorker(WorkerPlugin):

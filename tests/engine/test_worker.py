@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from avpipe import worker
+from avpipe.engine import worker
+from avpipe.engine.work import Order, Outcome
 from avpipe.limits import TaskLimits
 from avpipe.types import Recording
-from avpipe.work import Order, Outcome
 
 
 class Child:

@@ -8,8 +8,8 @@ is to blame, and after `DEATHS` of them, in this build or earlier ones, it is qu
 import random
 from dataclasses import dataclass
 
+from avpipe.engine.work import Outcome
 from avpipe.errors import FailureClass
-from avpipe.work import Outcome
 
 TRIES = {
     FailureClass.NETWORK: 3,

@@ -10,8 +10,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from avpipe.dag import Node
+from avpipe.engine.plan import Planner, StageCount, Status, Step, explain
 from avpipe.ledger import Failure, Ledger
-from avpipe.plan import Planner, StageCount, Status, Step, explain
 from avpipe.store import Artifact, Store
 from avpipe.types import Recording
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from avpipe.engine.pacing import Breaker, Gate, Pace, PaceConfig
 from avpipe.errors import FailureClass
-from avpipe.pacing import Breaker, Gate, Pace, PaceConfig
 
 CONFIG = PaceConfig()
 YOUTUBE = "https://www.youtube.com/watch?v=a"

@@ -14,17 +14,17 @@ from typing import Protocol
 
 from avpipe.cluster import Pools
 from avpipe.dag import Node
-from avpipe.dispatch import Queue
+from avpipe.engine.dispatch import Queue
+from avpipe.engine.pacing import Gate, host
+from avpipe.engine.plan import Planner, StageCount, Status, Step
+from avpipe.engine.profile import Profile
+from avpipe.engine.verdict import History, judge
+from avpipe.engine.walk import Result, Task, Walk
+from avpipe.engine.work import Order, Outcome
 from avpipe.errors import AvpipeError, FailureClass, Interrupted
 from avpipe.ledger import Attempt, Failure, Ledger
-from avpipe.pacing import Gate, host
-from avpipe.plan import Planner, StageCount, Status, Step
-from avpipe.profile import Profile
 from avpipe.stages import Pool
 from avpipe.types import Recording
-from avpipe.verdict import History, judge
-from avpipe.walk import Result, Task, Walk
-from avpipe.work import Order, Outcome
 
 DRAIN_SECONDS = 10.0
 """How long a build that was asked to stop waits for what runs: batch systems kill after 30 s, of

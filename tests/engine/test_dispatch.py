@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avpipe.dag import Node
-from avpipe.dispatch import Queue
-from avpipe.plan import Status, Step
+from avpipe.engine.dispatch import Queue
+from avpipe.engine.plan import Status, Step
+from avpipe.engine.verdict import History
+from avpipe.engine.walk import Task, Walk
 from avpipe.stages import Pool
 from avpipe.types import Recording
-from avpipe.verdict import History
-from avpipe.walk import Task, Walk
 
 
 def task(key: str, depth: int = 0, pool: Pool = "cpu", reason: str = "new") -> Task:

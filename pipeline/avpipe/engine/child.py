@@ -4,8 +4,8 @@ Native code that hangs or crashes (yt-dlp's helpers, ffmpeg, a detector) takes i
 and nothing else: the worker survives, the outcome names the culprit, the next order gets a fresh
 child. The child keeps what it has imported and loaded between orders.
 
-    parent                          child (`python -m avpipe.child`)
-    pickled Order   -- stdin -->    avpipe.work.perform
+    parent                          child (`python -m avpipe.engine.child`)
+    pickled Order   -- stdin -->    avpipe.engine.work.perform
     pickled Outcome <-- stdout --   (whatever the code prints goes to stderr, kept in a file)
 """
 
@@ -24,8 +24,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
+from avpipe.engine.work import Order, Outcome, damaged, perform
 from avpipe.errors import FailureClass
-from avpipe.work import Order, Outcome, damaged, perform
 
 _HEADER = struct.Struct("<Q")
 _TICK_SECONDS = 0.5
@@ -87,7 +87,7 @@ class Child:
             self._orders = 0
             self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "avpipe.child"],
+                [sys.executable, "-m", "avpipe.engine.child"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,

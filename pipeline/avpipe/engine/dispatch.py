@@ -13,8 +13,8 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from avpipe.engine.walk import Task
 from avpipe.stages import Pool
-from avpipe.walk import Task
 
 _BUNDLE_SECONDS = 1.0
 """As much work travels together."""

@@ -14,12 +14,12 @@ import numpy as np
 import psutil
 import pytest
 
-from avpipe.child import Child
+from avpipe.engine.child import Child
+from avpipe.engine.work import Order
 from avpipe.errors import FailureClass
 from avpipe.limits import TaskLimits
 from avpipe.store import Store
 from avpipe.types import Recording
-from avpipe.work import Order
 
 TESTS = Path(__file__).parent
 LIMITS = TaskLimits(seconds=20.0, memory_gib=2.0)
@@ -157,7 +157,7 @@ def test_a_killed_child_is_a_death(child: Child, order: Callable[..., Order]) ->
 def test_nothing_is_left_when_the_worker_is_killed(order: Callable[..., Order], what: str) -> None:
     """Not even a child that native code holds, nor what the child has started."""
     script = (
-        "import pickle, sys; from avpipe.child import Child\n"
+        "import pickle, sys; from avpipe.engine.child import Child\n"
         "Child().perform(pickle.load(sys.stdin.buffer))"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE) as worker:

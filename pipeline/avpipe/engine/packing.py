@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from avpipe.dag import FIELDS, upstream
+from avpipe.engine.walk import Complete
 from avpipe.errors import Interrupted, UsageError
 from avpipe.keypoints import topology
 from avpipe.ledger import Ledger
@@ -21,7 +22,6 @@ from avpipe.shards.catalogue import INDEX, read_catalogue
 from avpipe.shards.index import read_index
 from avpipe.store import Store, canonical, sha256_text
 from avpipe.types import Recording, Segment
-from avpipe.walk import Complete
 
 MEDIA = ("frames", "faces", "mouths", "stems", "notes", "player_frames", "player_skeletons")
 """Fields whose artifact is `<field>.json` and what it says is there."""

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from avpipe.dag import Node
+from avpipe.engine.plan import StageCount, Status, Step
+from avpipe.engine.verdict import History
 from avpipe.ledger import Failure
-from avpipe.plan import StageCount, Status, Step
 from avpipe.stages import Pool
 from avpipe.store import sha256_text
 from avpipe.types import Recording
-from avpipe.verdict import History
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from avpipe.config import configure
 from avpipe.device import cpu_count, visible_gpus
+from avpipe.engine.pacing import PaceConfig
 from avpipe.errors import UsageError
 from avpipe.limits import TaskLimits
-from avpipe.pacing import PaceConfig
 from avpipe.resources import folder
 from avpipe.stages import POOLS, Pool
 

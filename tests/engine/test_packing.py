@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from avpipe.engine.packing import dataset_facts
 from avpipe.manifest import read_manifest
-from avpipe.packing import dataset_facts
 
 MANIFEST = """
 name = "mini"

@@ -12,14 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from avpipe import packing
 from avpipe.dag import LINE
+from avpipe.engine import packing
+from avpipe.engine.packing import Summary
+from avpipe.engine.walk import Complete
 from avpipe.errors import DatasetError
 from avpipe.ledger import Ledger
 from avpipe.manifest import Manifest
-from avpipe.packing import Summary
 from avpipe.store import Store, canonical, sha256_text
-from avpipe.walk import Complete
 
 _PACKED = "packed"
 """Under this name the ledger remembers the last packing."""
