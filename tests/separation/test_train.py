@@ -344,7 +344,7 @@ def test_a_category_that_is_validated_and_not_learnt_is_one_clear_line(
 
 
 def test_a_folder_that_is_not_empty_is_not_overwritten(notes: Path, six_steps: Result) -> None:
-    with pytest.raises(UsageError, match="is not empty: choose another folder, or resume it"):
+    with pytest.raises(UsageError, match="is not empty: choose another folder, or --resume it"):
         train(config(notes, six_steps.run))
 
 

@@ -141,8 +141,9 @@ def load(
     kept = [row for row in rows if row in lengths]
     if not kept:
         raise UsageError(
-            f"no segment for {part} in {dataset.path} has {window / sample_rate:.2f} s of sound:"
-            f" {', '.join(f'{n} {reason}' for reason, n in dropped.items())}"
+            f"no segment for {part} in {dataset.path} has {window / sample_rate:.2f} s of sound"
+            f" ({', '.join(f'{n} {reason}' for reason, n in dropped.items())}): build longer ones"
+            " (--set segment.min_frames=...)"
         )
     known = {plain(name): i for i, name in enumerate(names)}
     counts = np.array([lengths[row] for row in kept], np.int64)

@@ -165,7 +165,7 @@ def _new(config: Config) -> "Run":
     from avpipe.separation import runs
 
     if first_process() and not _is_free(config.out):
-        raise UsageError(f"{config.out} is not empty: choose another folder, or resume it")
+        raise UsageError(f"{config.out} is not empty: choose another folder, or --resume it")
     base = recipe(config.recipe)
     if base.starts_from == "weights" and config.weights is None:
         raise UsageError(f"recipe {config.recipe} starts from trained weights: name their run")
