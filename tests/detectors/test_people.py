@@ -147,10 +147,15 @@ def test_who_walks_behind_somebody_comes_out_on_the_other_side(monkeypatch):
     assert [person.frames[-1] for person in everybody] == [65]
 
 
-def test_what_is_of_another_size_is_not_the_person_who_was_there(monkeypatch):
+def test_of_several_nobody_becomes_another_size_and_somebody_alone_may(monkeypatch):
+    """Of somebody alone a close-up may show a part."""
+    neighbour = (600, 300)
+    script = [bodies((100, 300), neighbour)] * 10 + [bodies((110, 150), neighbour)] * 10
+    _, everybody, _ = watch(monkeypatch, script)
+    assert [person.frames for person in everybody] == [[0, 5], [0, 5, 10, 15], [10, 15]]
     script = [bodies((100, 300))] * 10 + [bodies((110, 150))] * 10
     _, everybody, _ = watch(monkeypatch, script)
-    assert [person.frames for person in everybody] == [[0, 5], [10, 15]]
+    assert [person.frames for person in everybody] == [[0, 5, 10, 15]]
 
 
 def test_a_body_in_reach_of_another_one_is_looked_at_more_closely():

@@ -155,7 +155,9 @@ def test_there_is_nothing_to_repair_in_an_empty_folder(tmp_path):
 def test_repair_leaves_a_dataset_of_another_version_alone(out):
     document = json.loads((out / "MANIFEST.json").read_text()) | {"version": 2}
     (out / "MANIFEST.json").write_text(json.dumps(document))
-    with pytest.raises(DatasetError, match=r"is \('avpipe-dataset', 2\)"):
+    with pytest.raises(
+        DatasetError, match="is avpipe-dataset 2, this avpipe reads avpipe-dataset 1: use the"
+    ):
         repair(out)
     assert (out / "MANIFEST.json").is_file()
 

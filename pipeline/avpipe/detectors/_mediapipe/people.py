@@ -22,7 +22,8 @@ from avpipe.detectors._people import MEMORY_FRAMES, links
 _REACH = 0.25
 """How far a torso may move between two looks, in sides of its body's region: half a metre."""
 _RATIO = 1.6
-"""Nobody gets larger or smaller by more than this between two looks."""
+"""Who was seen beside somebody else gets no larger or smaller than this between two looks. Of
+somebody alone a close-up may show a part, of any size."""
 _SMALL, _MINOR = 0.4, 0.5
 """Who is smaller than this beside the largest one in view, and was seen less than this beside the
 most seen one so far, is not followed: people in the background."""
@@ -44,6 +45,8 @@ class Person:
     """(2, 2) px a frame, between the last two looks if both saw them."""
     frames: list[int] = field(default_factory=list)
     """Where they were detected."""
+    in_company: bool = False
+    """Whether somebody else was detected in one of these."""
     prominence: float = 0.0
     """Sum of score times side of the region, px."""
     followed: int = 0
@@ -131,6 +134,7 @@ class People:
             person.torso = torsos[p]
             person.region = regions.snapped(region[None])[0]
             person.frames.append(t)
+            person.in_company |= len(torsos) > 1
             person.prominence += float(score * region[2])
         self._sights = [Sight(p, p.region, p.frames[-1]) for p in self._candidates(t)]
 
@@ -138,7 +142,7 @@ class People:
         """How far somebody in frame t is from where the person may be, who has gone on as they went
         when last seen, or has stopped since; infinite for somebody of another size."""
         sides = person.region[2], region[2]
-        if max(sides) > _RATIO * min(sides):
+        if person.in_company and max(sides) > _RATIO * min(sides):
             return float(np.inf)
         passed = min(t - person.frames[-1], MEMORY_FRAMES)
         times = {*range(self._key_frames, passed, self._key_frames), passed}
