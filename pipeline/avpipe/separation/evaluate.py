@@ -134,6 +134,11 @@ def evaluate(
         found, missing = _mixed(dataset, front_end, list(looks.values()), *drawn, target)
         pieces = list(found)
     else:
+        if any(given is not None for given in (mixing, mixture_list, accompaniment)):
+            raise UsageError(
+                f"{folder} holds mixtures of its own: a list of mixtures, the categories to mix and"
+                " an accompaniment are for datasets without stems"
+            )
         _refuse_seeing(looks)
         missing = 0
         if dataset is not None:
