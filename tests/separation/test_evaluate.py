@@ -63,6 +63,8 @@ def test_the_oracle_is_above_the_mixture_and_published_outputs_stand_beside(
         assert (out / name).stat().st_size > 0
     with pytest.raises(UsageError, match="holds results: choose another folder"):
         evaluate(["mixture"], excerpts, out=out)
+    with pytest.raises(UsageError, match="holds mixtures of its own: a list of mixtures"):
+        evaluate(["mixture"], excerpts, mixture_list=out / "list.csv")
 
 
 def urmp(folder: Path, name: str, tracks: list[np.ndarray]) -> None:
@@ -108,8 +110,6 @@ def test_folders_and_lists_that_cannot_be_used_are_one_clear_line(
 ) -> None:
     with pytest.raises(UsageError, match="has no pieces of two or more instruments"):
         evaluate(["mixture"], tmp_path)
-    with pytest.raises(UsageError, match="holds mixtures of its own: a list of mixtures"):
-        evaluate(["mixture"], tmp_path, mixture_list=tmp_path / "list.csv")
     with pytest.raises(UsageError, match="nothing to evaluate"):
         evaluate([], notes)
     with pytest.raises(UsageError, match="is not a training"):

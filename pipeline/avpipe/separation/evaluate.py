@@ -134,11 +134,6 @@ def evaluate(
         found, missing = _mixed(dataset, front_end, list(looks.values()), *drawn, target)
         pieces = list(found)
     else:
-        if any(given is not None for given in (mixing, mixture_list, accompaniment)):
-            raise UsageError(
-                f"{folder} holds mixtures of its own: a list of mixtures, the categories to mix and"
-                " an accompaniment are for datasets without stems"
-            )
         _refuse_seeing(looks)
         missing = 0
         if dataset is not None:
@@ -146,6 +141,11 @@ def evaluate(
         else:
             whole = testsets.ensembles(folder, front_end.sample_rate)
         pieces = [segment for piece in whole for segment in piece.segments(segment_samples)]
+        if any(given is not None for given in (mixing, mixture_list, accompaniment)):
+            raise UsageError(
+                f"{folder} holds mixtures of its own: a list of mixtures, the categories to mix and"
+                " an accompaniment are for datasets without stems"
+            )
     _refuse_indistinct(loaded, pieces)
     runs = {name: _system(s, looks[name], device) for name, s in loaded.items()}
     if wiener:
