@@ -51,17 +51,17 @@ def magnitudes(
     with torch.no_grad():
         transform = _Transform(front_end, samples, sources_BSN.dtype)
         for b in range(batch):
-            transform.total.zero_()
+            total = None
             for s in range(places):
                 if _sounds(sources_BSN[b, s]):
-                    spectrum = transform.spectrum(sources_BSN[b, s])
-                    if mixture_BN is None:
-                        transform.total.add_(spectrum)
+                    into = transform.found if total is not None else transform.total
+                    spectrum = transform.spectrum(sources_BSN[b, s], into)
                     transform.magnitude(spectrum, sources[b, s])
-            if mixture_BN is None:
-                transform.magnitude(transform.total, mixtures[b])
-            else:
-                transform.magnitude(transform.spectrum(mixture_BN[b]), mixtures[b])
+                    total = spectrum if total is None else total.add_(spectrum)
+            if mixture_BN is not None:
+                total = transform.spectrum(mixture_BN[b], transform.total)
+            if total is not None:
+                transform.magnitude(total, mixtures[b])
     return mixtures, sources
 
 
@@ -121,7 +121,8 @@ class _Transform:
     """Spectra of one signal after another, in memory that is used again and again.
 
     A spectrum is (H, 2, P T): real and imaginary part of X[c + 73 d], d and t along the last axis.
-    It is overwritten by the next one. Each step reads one of two blocks and writes the other.
+    One is kept in `total`; `found` is overwritten by the next. Each step reads one of two blocks
+    and writes the other.
     """
 
     def __init__(self, front_end: FrontEnd, samples: int, dtype: torch.dtype) -> None:
@@ -144,8 +145,8 @@ class _Transform:
         self.found = other.view(half, 2, p * frames)
         self.magnitudes = one[: half * p * frames].view(half, p * frames)
 
-    def spectrum(self, signal_N: Tensor) -> Tensor:
-        """The spectrum of a signal."""
+    def spectrum(self, signal_N: Tensor, into: Tensor) -> Tensor:
+        """The spectrum of a signal, in `found` or in `total`."""
         tables, half = self.tables, len(self.even)
         self._window(signal_N)
         # A real sequence's transform: cosines of its even part, sines of its odd part.
@@ -157,15 +158,13 @@ class _Transform:
         torch.mm(tables.sines, self.odd, out=self.inner[1:, 1])
         self.inner[0, 1] = 0
         terms = tables.outer.shape[1]
-        torch.bmm(
-            tables.outer, self.inner.view(half, terms, -1), out=self.found.view(half, terms, -1)
-        )
-        return self.found
+        torch.bmm(tables.outer, self.inner.view(half, terms, -1), out=into.view(half, terms, -1))
+        return into
 
     def magnitude(self, spectrum: Tensor, out_FT: Tensor) -> None:
-        """Its magnitudes on the network's scale; the spectrum is lost."""
-        spectrum.square_()
-        torch.add(spectrum[:, 0], spectrum[:, 1], out=self.magnitudes).sqrt_()
+        """Its magnitudes on the network's scale."""
+        real, imaginary = spectrum.unbind(1)
+        torch.mul(real, real, out=self.magnitudes).addcmul_(imaginary, imaginary).sqrt_()
         rows = self.magnitudes.view(-1, out_FT.shape[1])
         if self.front_end.clamp:
             rows = clamp_magnitude(rows, self.front_end.window)

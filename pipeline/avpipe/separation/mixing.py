@@ -138,7 +138,7 @@ def mix(
         peak = sources.abs().amax(-1, keepdim=True)
         sources = sources / peak.clamp_min(torch.finfo(sources.dtype).tiny)
     if mixing.gain != (1.0, 1.0):
-        sources = (sources * gains_BS.unsqueeze(-1)).clamp(-1, 1)
+        sources = (sources * gains_BS.unsqueeze(-1)).clamp_(-1, 1)
     if mixing.combine == "mean":
         sources = sources / present_BS.sum(1).clamp_min(1)[:, None, None]
     mixture = sources.sum(1)
