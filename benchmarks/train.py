@@ -6,23 +6,24 @@ take.
                       [--options bf16-mixed,compile]
 
 DATASET is a built dataset at 11,025 Hz; without one the bank holds `--hours` of noise in 13 classes
-(all of Solos is 65 hours), which costs the same. FOLDER holds the sound files it was built from.
+(all of Solos is 65 hours), which costs the same. FOLDER holds sound files for the peer, at any one
+rate: they are joined to wav files as long as the mean recording of Solos.
 
 - `loader`: two-source samples a second, from resident sound to the network's input and target.
-  Peer (with --files): an item as the loaders of the papers' code make it: a file decoded per
-  source, librosa's STFT of the mixture and of every source with magnitude and phase, log-frequency
-  warp and masks. It is measured as the papers' code runs it, in as many worker processes as cores,
-  and called directly. Beside them: the Fourier transforms of two sources alone, which avpipe
-  replaces on a CPU by matrix products (1,022 samples are 2 x 7 x 73), and what is left to the CPU
-  where a GPU makes the spectrograms: clips drawn and cut, against files decoded and cut.
+  Peer (with --files): an item as the loaders of the papers' code make it: a recording's wav file
+  decoded per source, librosa's STFT of the mixture and of every source with magnitude and phase,
+  log-frequency warp and masks. It is measured as the papers' code runs it, in as many worker
+  processes as cores, and called directly. Beside them: the Fourier transforms of two sources alone,
+  which avpipe replaces on a CPU by matrix products (1,022 samples are 2 x 7 x 73), and what is left
+  to the CPU where a GPU makes the spectrograms: clips drawn and cut, against files decoded and cut.
 - `recipes`: steps a second with batches from the bank, with one constant example, and of examples
   without the network; memory; hours of the whole schedule at that rate. Pictures of separators
   that see are random and stay on the device: their decoding is not part of this.
 
 What is compared takes turns. On the CPU rates are per second of this process' CPU time, so that
 what else runs on the machine counts little, and are for one process of OMP_NUM_THREADS threads; on
-CUDA they are per second of wall time. Needs torch and numpy; librosa for the peer. All that is at
-11,025 Hz, with a GPU of 80 GB:
+CUDA they are per second of wall time. Needs torch and numpy; librosa and soundfile for the peer.
+All that is at 11,025 Hz, with a GPU of 80 GB:
 
     ... --device cuda --hours 65 --recipes sop-music,sop-unet5-solos,single-image-resnet18-unet,
         solos-paper,released-code,thesis-exp-1,thesis-exp-4,thesis-exp-9,thesis-exp-12
@@ -36,6 +37,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -54,6 +56,8 @@ from avpipe.separation.recipes import recipe
 from machine import machine, save
 
 RATE, SAMPLES, CLASSES = 11_025, 65_535, 13
+RECORDING_SECONDS = 317
+"""Of the mean recording of Solos: 5,976,615 frames at 25 a second, of 754 videos."""
 TURNS = 5
 PAIR = Mixing(combine="mean", gain=(0.5, 1.5), categories="any")
 PAIRS = 8
@@ -101,6 +105,23 @@ class PaperLoader:
         grid = torch.stack([torch.linspace(-1, 1, 256).expand(256, 256), rows], -1)[None]
         warped = torch.nn.functional.grid_sample(magnitude, grid, align_corners=True)
         return warped[0, 0], torch.from_numpy(np.angle(spectrum))
+
+
+def recordings(sounds: Path, out: Path) -> list[Path]:
+    """The sound files in a folder, one after the other, as wav files of `RECORDING_SECONDS`."""
+    import soundfile
+
+    found = sorted(p for p in sounds.rglob("*") if p.suffix in (".wav", ".flac"))
+    parts = [soundfile.read(path, dtype="int16", always_2d=True) for path in found]
+    if len({rate for _, rate in parts}) != 1:
+        raise SystemExit(f"{sounds}: sound files of one rate wanted, to join them")
+    joined, rate = np.concatenate([sound[:, 0] for sound, _ in parts]), parts[0][1]
+    length = RECORDING_SECONDS * rate
+    whole = np.resize(joined, (-(-len(joined) // length), length))
+    paths = [out / f"{number}.wav" for number in range(len(whole))]
+    for path, sound in zip(paths, whole, strict=True):
+        soundfile.write(path, sound, rate)
+    return paths
 
 
 def rates(calls: Mapping[str, Call], device: str, turn: float) -> dict[str, float]:
@@ -175,8 +196,8 @@ def bank_of(dataset: Path | None, hours: float, device: str) -> AudioBank:
     return bank.to(data.resident_device(bank, torch.device(device)))
 
 
-def loader(bank: AudioBank, files: Path | None, device: str, turn: float) -> dict[str, float]:
-    """Samples a second of ours and of the peer."""
+def loader(bank: AudioBank, files: list[Path], device: str, turn: float) -> dict[str, float]:
+    """Samples a second of ours and, if there are files, of the peer."""
     net = separation.create("sop", sound="unet5", mask="binary").to(device)
     assert isinstance(net, Trainable)
     runs.apply_recipe(net, PAIR.clip)
@@ -197,8 +218,8 @@ def loader(bank: AudioBank, files: Path | None, device: str, turn: float) -> dic
         "transforms_alone": lambda _: torch.fft.rfft(frames),
     }
     sizes = dict.fromkeys(calls, size)
-    if files is not None:
-        items = PaperLoader(sorted(p for p in files.rglob("*") if p.suffix in (".wav", ".flac")))
+    if files:
+        items = PaperLoader(files)
         cores = len(os.sched_getaffinity(0))
         batches = iter(DataLoader(items, PAIRS, num_workers=cores))  # type: ignore[arg-type]
         calls |= {
@@ -209,7 +230,7 @@ def loader(bank: AudioBank, files: Path | None, device: str, turn: float) -> dic
         sizes |= {"paper_style": 1, "paper_style_clips_alone": 1, IN_WORKERS: PAIRS}
     found = {name: rate * sizes[name] for name, rate in rates(calls, device, turn).items()}
     result = {f"{name}_samples_per_second": round(rate, 1) for name, rate in found.items()}
-    if files is not None:
+    if files:
         result["times_paper_style_in_workers"] = round(found["avpipe"] / found[IN_WORKERS], 1)
         result["times_paper_style"] = round(found["avpipe"] / found["paper_style"], 1)
         alone = found["avpipe_clips_alone"] / found["paper_style_clips_alone"]
@@ -304,11 +325,15 @@ def main() -> None:
     device, options = arguments.device, [o for o in arguments.options.split(",") if o]
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))))
     busy = round(os.getloadavg()[0], 1)
-    with memory.kept() if device == "cpu" else nullcontext():
-        _measure(arguments, device, options, busy)
+    kept = memory.kept() if device == "cpu" else nullcontext()
+    with TemporaryDirectory() as folder, kept:
+        files = recordings(arguments.files, Path(folder)) if arguments.files else []
+        _measure(arguments, files, device, options, busy)
 
 
-def _measure(arguments: argparse.Namespace, device: str, options: list[str], busy: float) -> None:
+def _measure(
+    arguments: argparse.Namespace, files: list[Path], device: str, options: list[str], busy: float
+) -> None:
     """Everything, in memory that is kept as a training keeps it."""
     bank = bank_of(arguments.dataset, arguments.hours, device)
     save(
@@ -323,7 +348,7 @@ def _measure(arguments: argparse.Namespace, device: str, options: list[str], bus
                 "hours": round(bank.samples.numel() / RATE / 3600, 2),
                 "on": bank.samples.device.type,
             },
-            "loader": loader(bank, arguments.files, device, arguments.turn),
+            "loader": loader(bank, files, device, arguments.turn),
             "recipes": {
                 name: training(name, bank, device, arguments.batch, options, arguments.turn)
                 for name in arguments.recipes.split(",")
