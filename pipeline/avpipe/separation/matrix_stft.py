@@ -70,6 +70,15 @@ def _sounds(signal: Tensor) -> bool:
     return not low == high == 0
 
 
+class _Outer(NamedTuple):
+    """The outer sums for some values of c, as many bins of each."""
+
+    rows: slice
+    """Where those values of c stand among all."""
+    matrices: Tensor
+    """(N, 2 R, 2 P): for every c, from (real or imaginary, b) to (real or imaginary, bin)."""
+
+
 class _Tables(NamedTuple):
     """Constants of a front end."""
 
@@ -78,11 +87,10 @@ class _Tables(NamedTuple):
     cosines: Tensor
     """(H, H) of c and a."""
     sines: Tensor
-    """(H - 1, H - 1), without c = 0 and a = 0."""
-    outer: Tensor
-    """(H, 2 P, 2 P): for every c, from (real or imaginary, b) to (real or imaginary, d)."""
+    """(H - 1, H - 1), without c = 0, the first, and a = 0."""
+    outer: list[_Outer]
     low: Tensor
-    """(F,) rows of the magnitudes (c, d) between which every bin of the network's scale lies."""
+    """(F,) rows of the magnitudes between which every bin of the network's scale lies."""
     high: Tensor
     fraction: Tensor
     """(F, 1), how far from the first to the second."""
@@ -91,59 +99,90 @@ class _Tables(NamedTuple):
 @cache
 def _tables(front_end: FrontEnd, dtype: torch.dtype) -> _Tables:
     window, q = front_end.window, _largest_prime(front_end.window)
-    p, half = window // q, (q + 1) // 2
     exact = torch.zeros((), dtype=torch.float64)
-    c, b = torch.arange(half), torch.arange(p)
-    inner = (c[:, None] * c % q).to(exact) * (2 * math.pi / q)
-    bins = c[:, None] + q * b
-    outer = (bins[:, :, None] * b % window).to(exact) * (-2 * math.pi / window)
-    real, imaginary = torch.cos(outer), torch.sin(outer)
-    rows = [torch.cat([real, -imaginary], 2), torch.cat([imaginary, real], 2)]
-
-    row_of = torch.empty(front_end.linear_bins, dtype=torch.long)
-    row_of[torch.minimum(bins, window - bins).flatten()] = torch.arange(half * p)
     low, fraction = torch.arange(front_end.bins), exact.expand(front_end.bins)
     if front_end.frequency == "log":
         low, fraction = neighbours(warp_grid(front_end.log_bins, exact), front_end.linear_bins)
     high = (low + 1).clamp(max=front_end.linear_bins - 1)
+    read = torch.zeros(front_end.linear_bins, dtype=torch.int)
+    read[low] = read[high] = 1
+    order, outer, row_of = _outer_sums(window, q, read)
+    inner = (order[:, None] * torch.arange(len(order)) % q).to(exact) * (2 * math.pi / q)
     return _Tables(
         hann(window, exact).to(dtype).unsqueeze(1),
         torch.cos(inner).to(dtype),
         -torch.sin(inner)[1:, 1:].to(dtype),
-        torch.cat(rows, 1).to(dtype),
+        [_Outer(rows, matrices.to(dtype)) for rows, matrices in outer],
         row_of[low],
         row_of[high],
         fraction.to(dtype).unsqueeze(1),
     )
 
 
+def _outer_sums(window: int, q: int, read: Tensor) -> tuple[Tensor, list[_Outer], Tensor]:
+    """The order of the values of c, their outer sums, and of each bin that is read, its row.
+
+    A log-frequency scale reads two thirds of the bins, and more for some c than for most: those
+    make a group of their own.
+    """
+    bins = torch.arange((q + 1) // 2)[:, None] + q * torch.arange(window // q)
+    bins = torch.minimum(bins, window - bins)
+    many = _many(read[bins].sum(1))
+    groups = [torch.nonzero(many == some)[:, 0] for some in (many[0], ~many[0])]
+    row_of = torch.empty(len(read), dtype=torch.long)
+    outer, rows, done = [], 0, 0
+    for c in filter(len, groups):
+        most = int(read[bins[c]].sum(1).max())
+        d = read[bins[c]].argsort(dim=1, descending=True, stable=True)[:, :most]
+        row_of[bins[c].gather(1, d)] = rows + torch.arange(d.numel()).view(d.shape)
+        turns = (c[:, None] + q * d)[:, :, None] * torch.arange(window // q) % window
+        angles = turns.double() * (-2 * math.pi / window)
+        real, imaginary = torch.cos(angles), torch.sin(angles)
+        both = [torch.cat([real, -imaginary], 2), torch.cat([imaginary, real], 2)]
+        outer.append(_Outer(slice(done, done + len(c)), torch.cat(both, 1)))
+        rows, done = rows + d.numel(), done + len(c)
+    return torch.cat(groups), outer, row_of
+
+
+def _many(counts: Tensor) -> Tensor:
+    """Which counts are above the threshold that leaves least to do, where each side's largest is
+    done of all on that side."""
+    ordered = counts.sort().values
+    below = torch.arange(1, len(counts) + 1)
+    work = below * ordered + (len(counts) - below) * ordered[-1]
+    return counts > ordered[work.argmin()]
+
+
 class _Transform:
     """Spectra of one signal after another, in memory that is used again and again.
 
-    A spectrum is (H, 2, P T): real and imaginary part of X[c + 73 d], d and t along the last axis.
-    One is kept in `total`; `found` is overwritten by the next. Each step reads one of two blocks
-    and writes the other.
+    A spectrum is (2 K T,): for every element of `outer`, (N, 2, R, T) of real and imaginary parts;
+    K bins in all. One is kept in `total`; `found` is overwritten by the next. Each step reads one
+    of two blocks and writes the other.
     """
 
     def __init__(self, front_end: FrontEnd, samples: int, dtype: torch.dtype) -> None:
         self.front_end, self.tables = front_end, _tables(front_end, dtype)
         window, hop, frames = front_end.window, front_end.hop, front_end.frames(samples)
-        half, last = self.tables.cosines.shape[0], self.tables.outer.shape[1]
-        q, p = 2 * half - 1, last // 2
+        half = self.tables.cosines.shape[0]
+        q = 2 * half - 1
+        p = window // q
         across = -(-window // hop)
         self.padded = torch.zeros((frames + across) * hop, dtype=dtype)
         self.hops = torch.empty(hop, frames + across, dtype=dtype)
-        blocks = torch.empty(2, half * last * frames, dtype=dtype)
+        blocks = torch.empty(2, half * 2 * p * frames, dtype=dtype)
         one, other = blocks[0], blocks[1]
-        self.total = torch.empty(half, 2, p * frames, dtype=dtype)
+        self.sizes = [m.shape[0] * m.shape[1] * frames for _, m in self.tables.outer]
+        values = sum(self.sizes)
+        self.total = torch.empty(values, dtype=dtype)
 
         self.windowed = one[: window * frames].view(window, frames)
         self.samples = self.windowed.view(q, p * frames)
         self.even = other[: half * p * frames].view(half, -1)
         self.odd = other[half * p * frames :][: (half - 1) * p * frames].view(half - 1, -1)
         self.inner = one.view(half, 2, p * frames)
-        self.found = other.view(half, 2, p * frames)
-        self.magnitudes = one[: half * p * frames].view(half, p * frames)
+        self.found = other[:values]
+        self.magnitudes = one[: values // 2].view(-1, frames)
 
     def spectrum(self, signal_N: Tensor, into: Tensor) -> Tensor:
         """The spectrum of a signal, in `found` or in `total`."""
@@ -157,15 +196,19 @@ class _Transform:
         torch.mm(tables.cosines, self.even, out=self.inner[:, 0])
         torch.mm(tables.sines, self.odd, out=self.inner[1:, 1])
         self.inner[0, 1] = 0
-        terms = tables.outer.shape[1]
-        torch.bmm(tables.outer, self.inner.view(half, terms, -1), out=into.view(half, terms, -1))
+        for (rows, matrices), part in zip(tables.outer, torch.split(into, self.sizes), strict=True):
+            sums = self.inner[rows].view(*matrices.shape[::2], -1)
+            torch.bmm(matrices, sums, out=part.view(*matrices.shape[:2], -1))
         return into
 
     def magnitude(self, spectrum: Tensor, out_FT: Tensor) -> None:
         """Its magnitudes on the network's scale."""
-        real, imaginary = spectrum.unbind(1)
-        torch.mul(real, real, out=self.magnitudes).addcmul_(imaginary, imaginary).sqrt_()
-        rows = self.magnitudes.view(-1, out_FT.shape[1])
+        powers = torch.split(self.magnitudes.view(-1), [size // 2 for size in self.sizes])
+        outer = zip(self.tables.outer, torch.split(spectrum, self.sizes), powers, strict=True)
+        for (_, matrices), part, power in outer:
+            real, imaginary = part.view(len(matrices), 2, -1).unbind(1)
+            torch.mul(real, real, out=power.view_as(real)).addcmul_(imaginary, imaginary)
+        rows = self.magnitudes.sqrt_()
         if self.front_end.clamp:
             rows = clamp_magnitude(rows, self.front_end.window)
         if self.front_end.frequency == "linear":
