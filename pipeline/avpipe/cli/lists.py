@@ -114,6 +114,8 @@ def remove(
     for folder, names in folders.items():
         if names:
             removed[str(folder)] = run(folder, names, ticket=ticket, dry_run=dry_run)
+            if dry_run:
+                place.warn_if_in_use(folder)
     if json:
         gone = {name: [asdict(row) for row in rows] for name, rows in removed.items()}
         output.document({"dry_run": dry_run, "datasets": gone})
