@@ -20,8 +20,8 @@ from avpipe.export import export
 from avpipe.media import decode_frames, ffmpeg
 from avpipe.players import around, largest, persons
 from avpipe.separation import footage
+from avpipe.separation.look import Look
 from avpipe.separation.players import watch
-from avpipe.separation.sight import Look
 from avpipe.shards.open import open_shard
 from avpipe.stages import Job, players
 from avpipe.types import Players, Recording

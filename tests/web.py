@@ -90,10 +90,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
 
-    def head(self, status: int = 200, kind: str = "video/mp4", **headers: object) -> None:
+    def head(self, status: int = 200, kind: str = "", **headers: object) -> None:
         """Status and headers; `Content_Length=5` is `Content-Length: 5`."""
         self.send_response(status)
-        self.send_header("Content-Type", kind)
+        of_file = "application/dash+xml" if self.path.endswith(".mpd") else "video/mp4"
+        self.send_header("Content-Type", kind or of_file)
         self.send_header("Connection", "close")
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), str(value))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from avpipe.errors import DatasetError, Interrupted
+from avpipe.errors import DatasetError, Interrupted, UsageError
 from avpipe.store import Artifact, canonical
 
 FILE = "ledger.sqlite"
@@ -396,3 +396,15 @@ class Ledger:
         """(stage, key) of every artifact in the ledger -> its content digest."""
         rows = self._db.execute("SELECT stage, key, digest FROM artifact")
         return {(row[0], row[1]): row[2] for row in rows}
+
+
+def existing(out: Path, *, write: bool = False) -> Ledger:
+    """The ledger in a dataset's folder, where an empty one would say that nothing is needed.
+
+    Raises:
+        UsageError: there is none.
+        DatasetError: it cannot be read.
+    """
+    if not (out / FILE).exists():
+        raise UsageError(f"{out} has no {FILE}: run `avpipe repair {out}` first")
+    return Ledger(out / FILE, write=write)

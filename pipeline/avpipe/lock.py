@@ -27,7 +27,7 @@ def exclusive(out: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             raise Locked(
-                f"{out} is in use by {_holder(file.read())}: wait for it or stop it"
+                f"{out} is in use by {_name(file.read())}: wait for it or stop it"
             ) from None
         file.truncate(0)
         json.dump(
@@ -42,6 +42,18 @@ def exclusive(out: Path) -> Iterator[None]:
         yield
 
 
+def holder(out: Path) -> str | None:
+    """Who holds an output folder now, if anybody does; nothing is written there."""
+    try:
+        with (out / ".lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        return _name((out / ".lock").read_text())
+    return None
+
+
 def _lock_file(out: Path) -> TextIO:
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -52,7 +64,7 @@ def _lock_file(out: Path) -> TextIO:
         ) from error
 
 
-def _holder(text: str) -> str:
+def _name(text: str) -> str:
     try:
         holder = json.loads(text)
         return f"process {holder['pid']} on {holder['host']} since {holder['since']}"

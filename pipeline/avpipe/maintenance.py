@@ -8,7 +8,7 @@ of downloads that nothing goes on with.
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -18,7 +18,7 @@ from avpipe import sync
 from avpipe.engine import packing
 from avpipe.engine.plan import restore
 from avpipe.errors import AvpipeError, DatasetError
-from avpipe.ledger import FILE, Ledger
+from avpipe.ledger import FILE, Ledger, existing
 from avpipe.lock import exclusive
 from avpipe.store import Store
 
@@ -169,23 +169,27 @@ def collect(out: Path, *, downloads: bool = False, dry_run: bool = False) -> Col
         out: the dataset's folder.
         downloads: also downloads, and parts of them; without it they stay, but for parts of what is
             there by now or has failed for good.
-        dry_run: only say what would go.
+        dry_run: only say what would go; this can be asked while a build runs.
+
+    Raises:
+        Locked: a build holds the folder.
+        UsageError: without a ledger nothing says what is needed.
     """
-    with exclusive(out), Ledger(out / FILE, write=True) as ledger:
+    lock = nullcontext() if dry_run else exclusive(out)
+    with lock, existing(out, write=not dry_run) as ledger:
         store = Store(out / "work")
+        there = list(store.artifacts())
         used = {
             (stage, key) for steps in ledger.current().values() for stage, (key, _) in steps.items()
         }
         used |= {item for s in ledger.complete().values() for item in s["keys"].items()}
         unused = [
-            item
-            for item in store.artifacts()
-            if item not in used and (downloads or item[0] != "download")
+            item for item in there if item not in used and (downloads or item[0] != "download")
         ]
         over = store.keys("download") | {f.key for f in ledger.failures() if f.permanent}
         parts = {key: at for key, at in store.partials() if downloads or key in over}
         folders = [*(store.path(*item) for item in unused), *parts.values()]
-        size = sum(file.stat().st_size for folder in folders for file in folder.iterdir())
+        size = sum(map(_bytes, folders))
         if not dry_run:
             store.sweep()
             for item in unused:
@@ -194,3 +198,12 @@ def collect(out: Path, *, downloads: bool = False, dry_run: bool = False) -> Col
                 store.drop_partial(key)
             ledger.forget_artifacts(unused)
         return Collected(tuple(at.relative_to(out).as_posix() for at in folders), size)
+
+
+def _bytes(folder: Path) -> int:
+    """Size of the files in a folder, from which a build may take some meanwhile."""
+    size = 0
+    with suppress(FileNotFoundError):
+        for file in folder.iterdir():
+            size += file.stat().st_size
+    return size

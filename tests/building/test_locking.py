@@ -147,6 +147,20 @@ def test_what_is_no_lock_is_refused(text, tmp_path):
         locking.read(tmp_path / "x.json")
 
 
+def test_a_lock_that_is_there_is_replaced_only_if_asked_for(lock, listed, tmp_path, capsys):
+    file = tmp_path / "tiny.lock.json"
+    lock.write(file)
+    older = file.read_text()
+    remove(tmp_path / "first", ["violin"])
+    command = ["lock", str(listed), "--file", str(file), "--out", str(tmp_path / "first")]
+    assert cli.run(command) == 2
+    said = f"avpipe: {file} is there already: choose another --file, or --overwrite\n"
+    assert capsys.readouterr().err == said
+    assert file.read_text() == older
+    assert cli.run([*command, "--overwrite"]) == 0
+    assert sorted(locking.read(file).available) == ["second-violin", "trumpet"]
+
+
 def test_the_command_line_locks_and_checks(lock, listed, mirror, tmp_path, capsys):
     file = str(tmp_path / "tiny.lock.json")
     command = ["lock", str(listed), "--file", file, "--json"]

@@ -1,5 +1,7 @@
 """Damage of every kind is found by `verify` and healed by `repair` and the next build."""
 
+import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -7,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from avpipe import cli
 from avpipe.build import Report, Request, plan
-from avpipe.errors import DatasetError
+from avpipe.errors import DatasetError, UsageError
 from avpipe.ledger import FILE, Ledger
 from avpipe.lock import exclusive
 from avpipe.maintenance import collect, repair, verify
@@ -143,6 +146,39 @@ def test_gc_spares_what_recordings_share(done: Make, run: Run, tmp_path: Path) -
     run(done(settings=settings(detect=toy.options(weights="new")), ids=("violin",)))
     assert len(collect(out).artifacts) == 3
     assert ran(run(done(settings=settings(), ids=("trumpet",)))) == {}
+
+
+def test_what_gc_would_remove_is_told_beside_a_build_and_written_nowhere(
+    done: Make, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    run(done(settings=settings(detect=toy.options(weights="new"))))
+    (out / ".lock").unlink()
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    alone = collect(out, dry_run=True)
+    assert len(alone.artifacts) == 9
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    with exclusive(out):
+        assert collect(out, dry_run=True) == alone
+        for command in (["gc", str(out)], ["remove", "violin", "--from", str(out)]):
+            assert cli.run([*command, "--dry-run"]) == 0
+            shown = capsys.readouterr()
+            assert "would" in shown.out
+            said = f"is in use by process {os.getpid()} on .*: what would go may change"
+            assert re.search(said, shown.err)
+    assert cli.run(["gc", str(out), "--dry-run"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_gc_without_a_ledger_removes_nothing(done: Make, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / FILE).unlink()
+    for dry_run in (True, False):
+        with pytest.raises(UsageError, match=r"no ledger\.sqlite: run `avpipe repair"):
+            collect(out, dry_run=dry_run)
+    assert not (out / FILE).exists()
+    assert repair(out).artifacts == 18
+    assert collect(out).artifacts == ()
 
 
 def test_maintenance_waits_for_no_build_but_says_that_there_is_one(

@@ -1,6 +1,7 @@
 """Downloads that are cut off go on where they ended; what has changed meanwhile starts anew."""
 
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from avpipe.engine.work import Order, perform
 from avpipe.errors import FailureClass, RecordingFailed
 from avpipe.fetch.partial import hold, owners
 from avpipe.limits import TaskLimits
+from avpipe.media import ffmpeg
 from avpipe.media.facts import media_file
 from avpipe.stages import Job, download
 from avpipe.store import Store
@@ -21,7 +23,8 @@ from avpipe.types import Recording
 from web import Server, serve
 
 NAME, PATH = "violin.mp4", "/mirror/violin.mp4"
-MEDIA = (RESOURCES / "urmp_09_vn_crop.mp4").read_bytes()
+MEDIA_FILE = RESOURCES / "urmp_09_vn_crop.mp4"
+MEDIA = MEDIA_FILE.read_bytes()
 SIZE = len(MEDIA)
 OVERLAP = 8192
 
@@ -29,7 +32,7 @@ OVERLAP = 8192
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "web").mkdir()
-    shutil.copy(RESOURCES / "urmp_09_vn_crop.mp4", tmp_path / "web" / NAME)
+    shutil.copy(MEDIA_FILE, tmp_path / "web" / NAME)
     shutil.copy(RESOURCES / "urmp_09_tpt_crop.mp4", tmp_path / "web" / "other.mp4")
     return tmp_path / "web"
 
@@ -38,6 +41,24 @@ def folder(tmp_path: Path) -> Path:
 def server(folder: Path) -> Iterator[Server]:
     with serve(folder) as running:
         yield running
+
+
+def publish_tracks(folder: Path, media: Path) -> None:
+    """Picture and sound as a file each, and the list of both."""
+    command = [ffmpeg.executable(), "-v", "error", "-y", "-i", media, "-bitexact", "-c", "copy"]
+    command += ["-an", folder / "picture.mp4", "-bitexact", "-c", "copy", "-vn"]
+    subprocess.run([*map(str, command), folder / "sound.mp4"], check=True)
+    sets = "".join(
+        f'<AdaptationSet><Representation id="{name}" mimeType="{kind}/mp4" codecs="{codec}">'
+        f"<BaseURL>{name}.mp4</BaseURL></Representation></AdaptationSet>"
+        for name, kind, codec in (
+            ("picture", "video", "avc1.42c01e"),
+            ("sound", "audio", "mp4a.40.2"),
+        )
+    )
+    (folder / "tracks.mpd").write_text(
+        f'<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period>{sets}</Period></MPD>'
+    )
 
 
 class Place:
@@ -149,15 +170,44 @@ def test_parts_and_fragments_of_unknown_files_start_anew(place: Place) -> None:
         assert {p.name for p in place.partial.iterdir()} == {part.name, "partial.json", "lock"}
 
 
-def test_a_whole_file_that_waits_is_not_fetched_again(place: Place) -> None:
+def test_of_a_whole_file_that_waits_only_the_end_is_fetched_again(place: Place) -> None:
     """Killed between the last byte and the end of the attempt."""
     place.fail("third")
     part = next(place.partial.glob("*.part"))
     part.write_bytes(MEDIA)
     part.rename(part.with_suffix(""))
     place.server.sent.clear()
-    assert place.attempt("whole-third") == MEDIA
-    assert place.server.sent[PATH] <= SIZE // 3  # a look at what is there
+    assert place.attempt("good") == MEDIA
+    assert place.last_range() == f"bytes={SIZE - OVERLAP}-"
+    looked = place.server.sent[PATH] - OVERLAP
+    assert looked == SIZE or looked < 1 << 16
+
+
+def test_a_picture_never_meets_the_sound_of_another_recording(place: Place, folder: Path) -> None:
+    """They arrive one after the other, and the address is given another recording in between."""
+    url = place.server.url("mirror", "tracks.mpd")
+    place.server.moods["sound.mp4"] = "503"
+    publish_tracks(folder, MEDIA_FILE)
+    with pytest.raises(RecordingFailed):
+        place.attempt("good", url)
+    assert list(place.partial.glob("*.mp4"))
+    publish_tracks(folder, folder / "other.mp4")
+    place.server.moods.clear()
+    again = place.attempt("good", url)
+    shutil.rmtree(place.partial)
+    assert place.attempt("good", url) == again
+
+
+def test_a_whole_picture_waits_for_its_sound(place: Place, folder: Path) -> None:
+    url = place.server.url("mirror", "tracks.mpd")
+    place.server.moods["sound.mp4"] = "503"
+    publish_tracks(folder, MEDIA_FILE)
+    with pytest.raises(RecordingFailed):
+        place.attempt("good", url)
+    place.server.moods.clear()
+    place.attempt("good", url)
+    size = (folder / "picture.mp4").stat().st_size
+    assert place.server.ranges["/mirror/picture.mp4"] == [None, f"bytes={size - OVERLAP}-"]
 
 
 def test_what_is_no_whole_file_is_fetched_anew_and_not_gone_on_with(place: Place) -> None:

@@ -14,8 +14,9 @@ from avpipe.separation import data, mixture_lists, testsets
 from avpipe.separation import evaluate as evaluation
 from avpipe.separation.evaluate import evaluate
 from avpipe.separation.interface import Context, Trainable
+from avpipe.separation.look import Look
 from avpipe.separation.mixing import Mixing
-from avpipe.separation.sight import Look, Sight
+from avpipe.separation.sight import Sight
 from avpipe.separation.spectrogram import FrontEnd
 from sound_dataset import RATE, pack_sound
 from untrained_run import make_run
@@ -61,12 +62,12 @@ class Watcher(Trainable):
 @pytest.fixture
 def watcher(monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a system that sees."""
-    load = evaluation._load
+    load = evaluation.load_system
 
     def loaded(system: str | Path, device: str):
         return (Watcher(), PICTURES) if system == "watcher" else load(system, device)
 
-    monkeypatch.setattr(evaluation, "_load", loaded)
+    monkeypatch.setattr(evaluation, "load_system", loaded)
     return "watcher"
 
 

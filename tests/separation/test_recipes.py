@@ -8,8 +8,9 @@ import torch
 
 from avpipe.separation import recipes, runs
 from avpipe.separation.interface import Context, Trainable
-from avpipe.separation.loop import Material, Training
+from avpipe.separation.loop import Training
 from avpipe.separation.losses import loss
+from avpipe.separation.material import Material
 from avpipe.separation.recipe import Recipe
 from avpipe.separation.separators import llcp, wave_unet
 from thin_networks import make_thin

@@ -14,9 +14,10 @@ from avpipe.keypoints import topology
 from avpipe.separation import data, footage, mixing, separate, sight
 from avpipe.separation.data import AudioBank
 from avpipe.separation.evaluate import evaluate
+from avpipe.separation.look import Look
 from avpipe.separation.mixing import Draw, Mixing
 from avpipe.separation.players import watch
-from avpipe.separation.sight import Look, Scene, Sight, Source
+from avpipe.separation.sight import Scene, Sight, Source
 from avpipe.separation.train import Config, train
 from avpipe.types import Clip, Keypoints, Segment
 from sound_dataset import RATE, pack_sound

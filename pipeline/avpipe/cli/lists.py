@@ -9,6 +9,7 @@ import typer
 
 from avpipe.cli import output, place
 from avpipe.cli.options import Dataset, read_rest
+from avpipe.errors import UsageError
 
 if TYPE_CHECKING:
     from avpipe.lists.removed import Removal
@@ -33,6 +34,9 @@ def lock(
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Only ask what is still there; fetch nothing.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the lock that is there.")
     ] = False,
     json: output.Json = False,
 ) -> int:
@@ -63,6 +67,8 @@ def lock(
         else:
             output.text(f"all {len(found):,} are there")
         return 0
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} is there already: choose another --file, or --overwrite")
     made = locking.make(manifest, (out or Path("data") / manifest.name).absolute())
     made.write(path)
     counts = Counter(why.reason for why in made.missing.values())
@@ -97,7 +103,6 @@ def remove(
     Shards and index are rewritten without them. Exports and trainings they went into are named:
     these are not touched. `avpipe verify --absent ID` proves that nothing is left.
     """
-    from avpipe.errors import UsageError
     from avpipe.lists.removal import of_channel
     from avpipe.lists.removal import remove as run
 
@@ -114,6 +119,8 @@ def remove(
     for folder, names in folders.items():
         if names:
             removed[str(folder)] = run(folder, names, ticket=ticket, dry_run=dry_run)
+            if dry_run:
+                place.warn_if_in_use(folder)
     if json:
         gone = {name: [asdict(row) for row in rows] for name, rows in removed.items()}
         output.document({"dry_run": dry_run, "datasets": gone})

@@ -86,7 +86,10 @@ def gc(
     """Removes outputs that no recording refers to any more, such as those of an older detector."""
     from avpipe.maintenance import collect
 
-    result = collect(place.find(dataset, out), downloads=downloads, dry_run=dry_run)
+    folder = place.find(dataset, out)
+    result = collect(folder, downloads=downloads, dry_run=dry_run)
+    if dry_run:
+        place.warn_if_in_use(folder)
     if json:
         output.document({"artifacts": list(result.artifacts), "bytes": result.bytes})
     else:

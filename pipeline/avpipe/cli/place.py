@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from avpipe.cli import output
 from avpipe.cli.options import read_rest
 from avpipe.errors import UsageError
+from avpipe.lock import holder
 
 if TYPE_CHECKING:
     from avpipe.manifest import Manifest
@@ -55,6 +57,12 @@ def built(dataset: str, out: Path | None = None) -> "tuple[Manifest, Path]":
         return manifest_of(folder), folder
     manifest = read_rest(dataset)
     return manifest, find(manifest.name, out)
+
+
+def warn_if_in_use(folder: Path) -> None:
+    """Says so where somebody is at work in a folder of which it was asked what would go."""
+    if (who := holder(folder)) is not None:
+        output.warning(f"{folder} is in use by {who}: what would go may change")
 
 
 def _name(place: str) -> str:

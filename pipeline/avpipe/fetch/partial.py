@@ -1,8 +1,8 @@
 """What has arrived of a download, kept until all of it is there: the next attempt goes on from it.
 
-A folder of the store that outlasts attempts and builds: yt-dlp's `*.part` files, whole files that
-are still to be merged, and `partial.json`, which says whose they are and which version of its
-address each part is of. An attempt goes on from a part only
+A folder of the store that outlasts attempts and builds: yt-dlp's `*.part` files, whole tracks that
+wait for others, and `partial.json`, which says whose they are and which version of its address each
+part is of. An attempt goes on from a part only
 
     from the same address, in the same format (files are named by it),
     if the server names the same size, ETag and Last-Modified as before,
@@ -11,7 +11,8 @@ address each part is of. An attempt goes on from a part only
 and else starts anew. Of what arrives in fragments (HLS, DASH) the whole fragments stay, as they
 came, and yt-dlp puts them together anew: where it believes to have been it does not know for sure.
 They are gone on with if there are as many as before and the last one, fetched again, is the same.
-What arrives through another program starts anew.
+A whole track is a part again in the next attempt: otherwise the picture of one recording could meet
+the sound of another. What arrives through another program starts anew.
 """
 
 import fcntl
@@ -143,9 +144,6 @@ class Partial:
         whole = Path(path)
         if not self._same_again():
             raise Changed
-        for fragment in self._fragments_of(f"{whole.name}.part"):
-            fragment.unlink()
-        self._fragments.pop(f"{whole.name}.part", None)
         start, tail = self._tails.pop(f"{whole.name}.part", (0, b""))
         with whole.open("rb") as file:
             file.seek(start)
@@ -154,6 +152,11 @@ class Partial:
 
     def _keep_what_can_go_on(self) -> None:
         """Drops files of an unknown state, and cuts off the ends of parts, to compare them."""
+        for path in self._files():
+            if (part := f"{path.name}.part") in self._fragments:
+                path.unlink()
+            elif part in self._versions:
+                path.rename(path.with_name(part))
         for path in self._files():
             if path.name in self._versions:
                 size = path.stat().st_size

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from avpipe.errors import AvpipeError, DatasetError, UsageError
+from avpipe.errors import AvpipeError, DatasetError
 from avpipe.fetch import partial
 from avpipe.ledger import FILE as LEDGER
-from avpipe.ledger import Ledger
+from avpipe.ledger import Ledger, existing
 from avpipe.lists import sound, uses
 from avpipe.lists.removed import FILE, Removal, read
 from avpipe.lock import exclusive
@@ -38,7 +38,7 @@ Item = tuple[str, str]
 def of_channel(out: Path, channel: str) -> tuple[str, ...]:
     """Recordings of a channel, by its id, name or address as the site gives them."""
     store, found = Store(out / "work"), []
-    with _ledger(out) as ledger:
+    with existing(out) as ledger:
         for recording, steps in ledger.current().items():
             info = _info(store, steps.get("download", ("", None))[0])
             if channel in {str(info.get(name)) for name in _CHANNEL}:
@@ -64,7 +64,7 @@ def remove(
         Locked: a build holds the folder.
     """
     lock = nullcontext() if dry_run else exclusive(out)
-    with lock, _ledger(out, write=not dry_run) as ledger:
+    with lock, existing(out, write=not dry_run) as ledger:
         store = Store(out / "work")
         targets = _targets(store, ledger, names)
         mine = {target: _artifacts(store, ledger, target) for target in targets}
@@ -205,9 +205,3 @@ def _info(store: Store, key: str) -> Mapping[str, Any]:
         return {}
     value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return value
-
-
-def _ledger(out: Path, *, write: bool = False) -> Ledger:
-    if not (out / LEDGER).exists():
-        raise UsageError(f"{out} has no {LEDGER}: run `avpipe repair {out}` first")
-    return Ledger(out / LEDGER, write=write)

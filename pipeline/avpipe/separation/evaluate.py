@@ -12,9 +12,8 @@ and a mixture that has only one instrument is left out, and counted.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,27 +21,20 @@ import numpy as np
 
 from avpipe import jsontext, open_dataset
 from avpipe.errors import UsageError
-from avpipe.separation import mixture_lists, plots, scores, testsets
+from avpipe.separation import mixture_lists, plots, scores, tables, testsets
+from avpipe.separation.systems import BOUNDS, FILTERED, System, as_system, filtered, load_system
 from avpipe.separation.testsets import Piece
-from avpipe.types import Float32
 
 if TYPE_CHECKING:
     from avpipe.dataset import Dataset
     from avpipe.separation.interface import Separator
+    from avpipe.separation.look import Look
     from avpipe.separation.mixing import Mixing
-    from avpipe.separation.sight import Look
 
 INDISTINCT = "all play one instrument, a label does not tell the players apart"
 """Why a mixture is left out."""
-BOUNDS = ("oracle", "mixture")
-"""Systems that need no training."""
-FILTERED = " + Wiener"
-"""Added to the name of a system whose stems go through a Wiener filter."""
 BESIDE = "published outputs"
 """System of the estimates that lie beside the pieces."""
-
-System = Callable[[Piece], Mapping[str, Float32]]
-"""Estimates of every instrument in the piece, and of others that the system has outputs for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +111,7 @@ def evaluate(
     target = None if out is None else Path(out)
     if target is not None and (target / "results.json").exists():
         raise UsageError(f"{target} holds results: choose another folder")
-    both = {str(system): _load(system, device) for system in systems}
+    both = {str(system): load_system(system, device) for system in systems}
     if not both:
         raise UsageError("nothing to evaluate: name trainings, oracle or mixture")
     loaded = {name: separator for name, (separator, _) in both.items()}
@@ -147,11 +139,11 @@ def evaluate(
                 " an accompaniment are for datasets without stems"
             )
     _refuse_indistinct(loaded, pieces)
-    runs = {name: _system(s, looks[name], device) for name, s in loaded.items()}
+    runs = {name: as_system(s, looks[name], device) for name, s in loaded.items()}
     if wiener:
         for name, separator in list(loaded.items()):
             if name not in BOUNDS:
-                runs[f"{name}{FILTERED}"] = _filtered(runs[name], separator)
+                runs[f"{name}{FILTERED}"] = filtered(runs[name], separator)
                 loaded[f"{name}{FILTERED}"] = separator
     if any(piece.published for piece in pieces):
         runs[BESIDE] = lambda piece: piece.published
@@ -159,20 +151,6 @@ def evaluate(
     if target is not None:
         _write(report, target)
     return report
-
-
-def _load(system: str | Path, device: str) -> "tuple[Separator, Look]":
-    """A separator, and what it is shown."""
-    from avpipe import separation
-    from avpipe.separation import runs
-    from avpipe.separation.sight import Look
-
-    if str(system) in BOUNDS:
-        return separation.create(str(system)).to(device), Look(frozenset())
-    separator, facts = runs.load(Path(system))
-    if not separator.classes:
-        separator.classes = facts.classes
-    return separator.to(device), facts.look(separator)
 
 
 def _check_alike(loaded: Mapping[str, "Separator"]) -> None:
@@ -237,60 +215,6 @@ def _mixed(
     return testsets.mixtures(bank, drawn, how, sight, besides), missing
 
 
-def _system(separator: "Separator", look: "Look", device: str) -> System:
-    """A separator as a function of pieces."""
-    import torch
-
-    from avpipe.separation.data import plain
-    from avpipe.separation.interface import Context
-    from avpipe.separation.stems import completed
-    from avpipe.separation.windows import separate_long
-
-    known = {plain(name): i for i, name in enumerate(separator.classes)}
-    by_name = separator.output == "classes" or (known and "categories" in separator.needs)
-
-    def run(piece: Piece) -> Mapping[str, Float32]:
-        instruments = [piece.instrument(name) for name in piece.sources]
-        unknown = [name for name in instruments if by_name and plain(name) not in known]
-        if unknown:
-            raise UsageError(
-                f"{piece.name}: {', '.join(unknown)} was not in the training, which knows"
-                f" {', '.join(separator.classes)}"
-            )
-        indices = [known.get(plain(name), i) for i, name in enumerate(instruments)]
-        references = np.stack(list(piece.sources.values()))[None]
-        context = Context(
-            categories=torch.tensor([indices]), references=torch.from_numpy(references)
-        )
-        see = partial(piece.scene.context, look) if piece.scene and look.needs else None
-        signal = torch.from_numpy(piece.mixture).to(device)
-        stems = separate_long(separator, signal, context.to(device), see)
-        if separator.output == "sources":
-            names = dict(enumerate(piece.sources))
-            stems = completed(stems, signal, list(piece.sources))
-        else:
-            names = dict(enumerate(separator.classes))
-            names |= dict(zip(indices, piece.sources, strict=True))
-        return dict(zip(names.values(), stems.cpu().numpy(), strict=True))
-
-    return run
-
-
-def _filtered(run: System, separator: "Separator") -> System:
-    """The system with a Wiener filter over the instruments that play."""
-    import torch
-
-    from avpipe.separation.wiener import wiener
-
-    def both(piece: Piece) -> Mapping[str, Float32]:
-        found = dict(run(piece))
-        stems = torch.from_numpy(np.stack([found[name] for name in piece.sources]))
-        shared = wiener(separator.front_end, torch.from_numpy(piece.mixture), stems)
-        return found | dict(zip(piece.sources, shared.numpy(), strict=True))
-
-    return both
-
-
 def _report(
     runs: Mapping[str, System],
     pieces: Sequence[Piece],
@@ -341,10 +265,10 @@ def _report(
         missing=missing,
         table="\n".join(
             [
-                scores.table(summaries, labelled, published=real),
-                scores.grouped_table(summaries, "by_instrument"),
-                scores.grouped_table(summaries, "by_sources"),
-                scores.remarks(differences, reasons, merged, len(pieces), missing),
+                tables.overall(summaries, labelled, published=real),
+                tables.grouped(summaries, "by_instrument"),
+                tables.grouped(summaries, "by_sources"),
+                tables.remarks(differences, reasons, merged, len(pieces), missing),
             ]
         ),
     )

@@ -7,7 +7,7 @@ by them and so are dropout and noise. Nothing else has to be kept to resume.
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning
 import numpy as np
@@ -20,6 +20,7 @@ from avpipe.separation.augment import Change
 from avpipe.separation.data import AudioBank
 from avpipe.separation.interface import Context, Trainable
 from avpipe.separation.losses import loss
+from avpipe.separation.material import Material
 from avpipe.separation.mixing import Batch, Draw, Mixing
 from avpipe.separation.recipe import Recipe
 from avpipe.separation.schedule import Schedule
@@ -44,16 +45,6 @@ class NotANumber(AvpipeError):
     def __init__(self, step: int) -> None:
         super().__init__(f"the loss of step {step} is not a number")
         self.step = step
-
-
-class Material(NamedTuple):
-    """What one part of the datasets gives a training."""
-
-    bank: AudioBank
-    sight: Sight | None = None
-    """Of the bank, for separators that see."""
-    accompaniment: AudioBank | None = None
-    """What sounds in every mixture besides."""
 
 
 class Training(lightning.LightningModule):

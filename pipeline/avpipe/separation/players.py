@@ -19,7 +19,8 @@ from avpipe.errors import UsageError
 from avpipe.images import Images
 from avpipe.players import Place
 from avpipe.separation.footage import Footage
-from avpipe.separation.sight import Look, Scene, Source
+from avpipe.separation.look import Look
+from avpipe.separation.sight import Scene, Source
 from avpipe.stages import interpolate, player_detect, player_frames
 from avpipe.types import Clip, Keypoints, Segment
 

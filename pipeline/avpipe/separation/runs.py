@@ -19,10 +19,10 @@ import torch
 
 from avpipe.config import configure
 from avpipe.errors import UsageError
-from avpipe.separation import create
+from avpipe.separation import separators
 from avpipe.separation.interface import Separator, Trainable
+from avpipe.separation.look import Look
 from avpipe.separation.recipe import Recipe
-from avpipe.separation.sight import Look
 
 FACTS = "run.json"
 CHECKPOINTS = "checkpoints"
@@ -88,7 +88,7 @@ def make(run: Run, fresh: bool = False) -> Trainable:
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in run.options.items()}
     if not fresh:
         options.pop("pretrained", None)
-    separator = create(run.separator, **options)
+    separator = separators.create(run.separator, options)
     if not isinstance(separator, Trainable):
         raise UsageError(f"separator {run.separator} has nothing to train")
     apply_recipe(separator, run.recipe["clip"], "noise_db" in run.recipe.get("augment", {}))
@@ -107,6 +107,26 @@ def apply_recipe(separator: Separator, clip: str, noisy: bool = False) -> None:
             separator.front_end = replace(separator.front_end, clamp=True)
 
 
+def is_free(folder: Path) -> bool:
+    """Whether a training may begin there: nothing to lose, only what one left that was killed
+    before it had saved anything."""
+    if (folder / FACTS).exists():
+        return saved(folder) is None
+    return not folder.exists() or all(path.name.startswith(".") for path in folder.iterdir())
+
+
+def saved(folder: Path) -> Path | None:
+    """The checkpoint from which a training goes on."""
+    last = folder / CHECKPOINTS / "last.ckpt"
+    return last if last.exists() else None
+
+
+def best(folder: Path) -> Path:
+    """The checkpoint to use: the best by validation loss; without one, the last."""
+    path = folder / CHECKPOINTS / "best.ckpt"
+    return path if path.exists() else folder / CHECKPOINTS / "last.ckpt"
+
+
 def load(folder: Path, which: str = "best") -> tuple[Trainable, Run]:
     """The trained separator of a run, in eval mode, and its facts.
 
@@ -118,9 +138,7 @@ def load(folder: Path, which: str = "best") -> tuple[Trainable, Run]:
         UsageError: no run, no checkpoint, a damaged one, or one of another separator.
     """
     run = read(folder)
-    path = folder / CHECKPOINTS / f"{which}.ckpt"
-    if which == "best" and not path.exists():
-        path = folder / CHECKPOINTS / "last.ckpt"
+    path = best(folder) if which == "best" else folder / CHECKPOINTS / f"{which}.ckpt"
     separator = make(run)
     load_weights(separator, path, run.separator)
     return separator.eval(), run

@@ -1,47 +1,36 @@
 """What is seen of the sources of a mixture, in step with its sound.
 
-A separator says which fields of the context it `needs`, and in which `topology`. A `Look` adds when
-pictures are taken; it is all that decides what is read. A `Source` is one player on a grid of
-frames: a segment of a dataset's shards, or a person in a video (`avpipe.separation.players`). A
-`Scene` shows the sources of one mixture at any time; a `Sight` those of drawn mixtures, its
-pictures decoded by threads while the network is at the step before.
+What is shown is decided by a `Look`. A `Source` is one player on a grid of frames: a segment of a
+dataset's shards, or a person in a video (`avpipe.separation.players`). A `Scene` shows the sources
+of one mixture at any time; a `Sight` those of drawn mixtures, its pictures decoded by threads while
+the network is at the step before.
 
 Pictures are few and chosen; keypoints, faces and mouths are those of every frame of the clip, the
 first of them the frame at which the clip begins.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from avpipe.errors import AvpipeError, UsageError
+from avpipe.errors import UsageError
 from avpipe.images import Images, Pixels
 from avpipe.separation.data import AudioBank
-from avpipe.separation.interface import Context, Need, Separator
+from avpipe.separation.interface import Context, Need
+from avpipe.separation.look import Look
 from avpipe.separation.mixing import Draw
-from avpipe.types import Clip, Keypoints
+from avpipe.types import Clip
 
 if TYPE_CHECKING:
     from avpipe.dataset import Dataset
-    from avpipe.separation.recipe import Recipe
-
-FIELDS: Mapping[Need, str] = {
-    "frames": "frames",
-    "keypoints": "skeleton",
-    "mouths": "mouths",
-    "faces": "faces",
-}
-"""What can be seen -> field of a dataset."""
-FACE = "face68"
-"""Keypoints in this topology are those of the field `face_landmarks`."""
 
 SIZE = 224
 """Pixels a side of the pictures, as the networks take them."""
@@ -55,70 +44,6 @@ THREADS = 8
 
 Seen = dict[Need, npt.NDArray[Any]]
 """Field of the context -> (T, ...) of one source."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """What is shown of every source of a clip."""
-
-    needs: frozenset[Need]
-    """Keys of `FIELDS`."""
-    topology: str = ""
-    """Of the keypoints."""
-    pictures: int = 1
-    """How many there are in `frames`."""
-    seconds_apart: float = 3.0
-    """From one to the next."""
-    pictures_from: Literal["middle", "start"] = "middle"
-    """Around the middle of the clip, or the first one where it begins."""
-
-    @classmethod
-    def of(cls, separator: Separator, recipe: "Recipe") -> "Look":
-        """What the separator is shown when it is trained by a recipe, or was."""
-        return cls(
-            separator.needs & FIELDS.keys(),
-            separator.topology,
-            recipe.pictures,
-            recipe.picture_seconds,
-            recipe.pictures_from,
-        )
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """Of the dataset, that are read."""
-        return tuple(sorted(self._field(need) for need in self.needs))
-
-    @property
-    def moving(self) -> frozenset[Need]:
-        """What is shown of every frame; clips begin with a frame if there is any."""
-        return self.needs - {"frames"}
-
-    def moments(self, seconds: float) -> npt.NDArray[np.float64]:
-        """(pictures,) when they are taken, in seconds from the beginning of a clip."""
-        steps = np.arange(self.pictures, dtype=np.float64)
-        if self.pictures_from == "start":
-            return steps * self.seconds_apart
-        return seconds / 2 + (steps - (self.pictures - 1) / 2) * self.seconds_apart
-
-    def check(self, dataset: "Dataset") -> None:
-        """Raises a UsageError if a built dataset cannot show this; it says how to build it."""
-        missing = [field for field in self.fields if field not in dataset.fields]
-        if missing:
-            fields = ",".join(dict.fromkeys((*dataset.fields, *missing)))
-            raise UsageError(
-                f"{dataset.path} holds no {', '.join(missing)}: build it with --fields {fields}"
-            )
-        if "keypoints" in self.needs and (found := dataset.topology_of(self._field("keypoints"))):
-            nothing = np.zeros((0, len(found), 2), np.float32)
-            try:
-                Keypoints(nothing, nothing[..., 0], found).view(self.topology)
-            except AvpipeError as error:
-                raise UsageError(f"the keypoints of {dataset.path}: {error}") from error
-
-    def _field(self, need: Need) -> str:
-        if need == "keypoints" and self.topology == FACE:
-            return "face_landmarks"
-        return FIELDS[need]
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +87,7 @@ class Source:
         """(T, ...) of the frames [first, first + count)."""
         wanted = np.clip(np.arange(first, first + count), 0, self.frames - 1)
         low = int(wanted[0])
-        fields = [look._field(need) for need in sorted(look.moving)]
+        fields = [look.field_of(need) for need in sorted(look.moving)]
         clip = self.read(low, int(wanted[-1]) + 1 - low, fields)
         seen: Seen = {}
         for need, field in zip(sorted(look.moving), fields, strict=True):

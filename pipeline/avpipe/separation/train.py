@@ -2,16 +2,15 @@
 
     train(Config(data=Path("data/solos"), out=Path("runs/mhunet"), recipe="thesis-exp-4"))
 
-Mixtures are made on the training device (`data`, `mixing`); the loop is Lightning's (`loop`); what
-is written is described in `runs`. A run that was stopped goes on with `resume=True`.
+Mixtures are made on the training device (`material`, `mixing`); the loop is Lightning's (`loop`,
+`trainer`); what is written is described in `runs`. A run that was stopped goes on with
+`resume=True`.
 """
 
-import logging
 import os
 import shutil
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,12 +23,12 @@ from avpipe.separation.recipe import Recipe
 from avpipe.separation.recipes import recipe
 
 if TYPE_CHECKING:
-    import lightning
+    import torch
 
     from avpipe.dataset import Dataset
     from avpipe.separation.data import AudioBank, Part
     from avpipe.separation.interface import Trainable
-    from avpipe.separation.loop import Material, Training
+    from avpipe.separation.loop import Training
     from avpipe.separation.runs import Run
 
 PARTS: "tuple[Part, Part]" = ("train", "validation")
@@ -95,30 +94,31 @@ def train(config: Config) -> Result:
         ToolMissing: torch or lightning is not installed.
     """
     _check_tools(config)
-    import lightning
     import torch
 
     from avpipe import open_dataset
-    from avpipe.separation import journal, loop, memory, runs
+    from avpipe.separation import journal, loop, memory, runs, trainer
 
     run = _resumed(config) if config.resume else _new(config)
-    saved = _saved_by(config.out)
+    saved = runs.saved(config.out)
     chosen = configure(Recipe, run.recipe, f"recipe {run.recipe_name}")
     dataset = open_dataset(config.data)
     with torch.random.fork_rng():
         torch.manual_seed(run.seed)
         separator = runs.make(run, fresh=saved is None and not run.weights)
     if run.weights and saved is None:
-        runs.load_weights(separator, _weights(Path(run.weights)), run.separator)
+        runs.load_weights(separator, runs.best(Path(run.weights)), run.separator)
     if config.compile:
         separator.compile()
     if chosen.batch % config.devices:
         raise UsageError(f"batches of {chosen.batch} cannot be shared by {config.devices} devices")
     other = None if config.accompaniment is None else open_dataset(config.accompaniment)
-    training = _training(separator, chosen, dataset, other, run, config)
+    device = trainer.device(config.device)
+    training = _training(separator, chosen, dataset, other, run, torch.device(device))
     keeper = journal.Journal(config.out, config.seconds)
-    with exclusive(config.out) if first_process() else nullcontext(), _quiet():
-        if first_process():
+    first = first_process()
+    with exclusive(config.out) if first else nullcontext(), trainer.quiet():
+        if first:
             if saved is None and (config.out / runs.FACTS).exists():
                 _say(f"{config.out}: its training ended before it saved anything, it starts afresh")
             heard = training.train_material.bank
@@ -126,25 +126,10 @@ def train(config: Config) -> Result:
             replace(run, learnt=learnt).write(config.out)
             for used in (dataset, other) if other else (dataset,):
                 uses.note(used.path, "checkpoint", config.out, set(used.index["recording"]))
-        trainer = lightning.Trainer(
-            accelerator=_accelerator(config),
-            devices=config.devices,
-            strategy="ddp" if config.devices > 1 else "auto",
-            precision=config.precision,
-            max_epochs=-1,  # the journal ends it, after a last validation
-            callbacks=[keeper],
-            plugins=[journal.AtomicCheckpoints()],
-            logger=_logger(config.out),
-            log_every_n_steps=1,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-        )
+        fit = trainer.make(config.out, keeper, device, config.devices, config.precision).fit
         try:
-            with memory.kept() if _accelerator(config) == "cpu" else nullcontext():
-                trainer.fit(training, ckpt_path=saved)
+            with memory.kept() if device == "cpu" else nullcontext():
+                fit(training, ckpt_path=saved)
         except loop.NotANumber as error:
             raise _explained(error, training, config.out) from error
     return _result(config.out, keeper, training.train_material.bank.dropped)
@@ -164,7 +149,7 @@ def _new(config: Config) -> "Run":
     from avpipe import open_dataset
     from avpipe.separation import runs
 
-    if first_process() and not _is_free(config.out):
+    if first_process() and not runs.is_free(config.out):
         raise UsageError(f"{config.out} is not empty: choose another folder, or --resume it")
     base = recipe(config.recipe)
     if base.starts_from == "weights" and config.weights is None:
@@ -174,7 +159,8 @@ def _new(config: Config) -> "Run":
     separator = config.separator or chosen.separator
     options = {**_meant_for(separator, chosen), **config.options}
     dataset = open_dataset(config.data)
-    options |= _classes(separator, options, sorted(set(dataset.index["category"])))
+    categories = sorted(set(dataset.index["category"]))
+    options |= _classes(separator, options, categories)
     chosen = replace(chosen, separator=separator, options=options)
     run = runs.Run(
         separator=separator,
@@ -186,25 +172,7 @@ def _new(config: Config) -> "Run":
         seed=config.seed,
         weights="" if config.weights is None else str(config.weights.absolute()),
     )
-    return replace(run, classes=runs.make(run).classes or tuple(_categories(dataset)))
-
-
-def _is_free(out: Path) -> bool:
-    """Whether a training may begin there: nothing to lose, only what one left that was killed
-    before it had saved anything."""
-    from avpipe.separation import runs
-
-    if (out / runs.FACTS).exists():
-        return _saved_by(out) is None
-    return not out.exists() or all(path.name.startswith(".") for path in out.iterdir())
-
-
-def _saved_by(out: Path) -> Path | None:
-    """The checkpoint from which a training goes on."""
-    from avpipe.separation import runs
-
-    last = out / runs.CHECKPOINTS / "last.ckpt"
-    return last if last.exists() else None
+    return replace(run, classes=runs.make(run).classes or tuple(categories))
 
 
 def _say(line: str) -> None:
@@ -221,10 +189,6 @@ def _meant_for(separator: str, chosen: Recipe) -> dict[str, Any]:
         return dict(chosen.options)
     known = {f.name for f in fields(separators.module(separator).Config)}
     return {name: value for name, value in chosen.options.items() if name in known}
-
-
-def _categories(dataset: "Dataset") -> list[str]:
-    return sorted(set(dataset.index["category"]))
 
 
 def _classes(separator: str, options: Mapping[str, Any], categories: list[str]) -> dict[str, Any]:
@@ -245,10 +209,10 @@ def _training(
     dataset: "Dataset",
     other: "Dataset | None",
     run: "Run",
-    config: Config,
+    device: "torch.device",
 ) -> "Training":
-    import torch
-
+    """What the trainer runs: the separator with what it learns from."""
+    from avpipe.separation import material
     from avpipe.separation.loop import Training
 
     unknown = set(chosen.rates) - set(separator.parts())
@@ -264,9 +228,9 @@ def _training(
         )
     if other is not None and not chosen.accompanied:
         raise UsageError(f"mixtures of recipe {run.recipe_name} take no accompaniment")
-    device = torch.device(_accelerator(config))
     train, validation = (
-        _material(part, separator, chosen, dataset, other, run.classes, device) for part in PARTS
+        material.load(part, separator, chosen, dataset, other, run.classes, device)
+        for part in PARTS
     )
     if first_process():
         _warn_of_unlearnt(dataset, train.bank, validation.bank)
@@ -283,44 +247,15 @@ def _warn_of_unlearnt(dataset: "Dataset", train: "AudioBank", validation: "Audio
         )
 
 
-def _material(
-    part: "Part",
-    separator: "Trainable",
-    chosen: Recipe,
-    dataset: "Dataset",
-    other: "Dataset | None",
-    classes: Sequence[str],
-    device: Any,
-) -> "Material":
-    from avpipe.separation import data, mixing
-    from avpipe.separation.loop import Material
-    from avpipe.separation.sight import Look, Sight
-
-    look = Look.of(separator, chosen)
-    rate, window = separator.front_end.sample_rate, separator.front_end.samples
-    if part == "train" and (how := chosen.augmentation) is not None:
-        if look.needs and how.resamples:
-            raise UsageError("clips that are seen keep their pace: augment by no pitch or vibrato")
-        window = how.reach(window, rate)
-    look.check(dataset)
-    clip = (rate, window)
-    bank = data.load(dataset, part, classes, *clip, look.fields, on_frames=bool(look.moving))
-    mixing.check(bank, chosen.mixing(chosen.most))
-    sight = Sight.load(dataset, bank, look) if look.needs else None
-    besides = None
-    if other is not None:
-        besides = data.load(other, part, (), *clip)
-        besides = besides.to(data.resident_device(besides, device))
-    return Material(bank.to(data.resident_device(bank, device)), sight, besides)
-
-
 def _check_tools(config: Config) -> None:
     try:
         import lightning  # noqa: F401
         import torch
     except ModuleNotFoundError as error:
         raise ToolMissing(f"training needs {error.name}: pip install 'avpipe[train]'") from error
-    if _accelerator(config) == "cuda" and config.devices > torch.cuda.device_count():
+    from avpipe.separation import trainer
+
+    if trainer.device(config.device) == "cuda" and config.devices > torch.cuda.device_count():
         raise UsageError(
             f"{config.devices} GPUs were asked for, this machine has {torch.cuda.device_count()}"
         )
@@ -333,41 +268,6 @@ def first_process() -> bool:
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
     return int(getattr(rank_zero_only, "rank", 0)) == 0
-
-
-def _accelerator(config: Config) -> str:
-    import torch
-
-    if config.device != "auto":
-        return config.device
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _weights(run: Path) -> Path:
-    from avpipe.separation import runs
-
-    best = run / runs.CHECKPOINTS / "best.ckpt"
-    return best if best.exists() else run / runs.CHECKPOINTS / "last.ckpt"
-
-
-def _logger(out: Path) -> "lightning.pytorch.loggers.TensorBoardLogger":
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    return TensorBoardLogger(out, name="tensorboard", version="")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Lightning's remarks on hardware and hints: what matters is raised or printed here."""
-    log = logging.getLogger("lightning.pytorch")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        try:
-            yield
-        finally:
-            log.setLevel(level)
 
 
 def _explained(error: Any, training: "Training", out: Path) -> Exception:

@@ -121,6 +121,7 @@ def _from_web(job: Job, url: str) -> _Found:
                 raise RecordingFailed(again.failure, again.reason, permanent=same)
             found = again
         found.path.rename(_target(job, found.path))
+        arrival.clear()
     return found
 
 
