@@ -51,6 +51,19 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [["train", "--recipes"], ["evaluate", "oracle"], ["separate", "a.wav", "--run", "run"]],
+)
+def test_what_is_not_installed_is_named_in_one_line(arguments: list[str]) -> None:
+    code = f"import sys; sys.modules['torch'] = None; from avpipe import cli; cli.main({arguments})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    said = "avpipe: this needs torch, which is not there: pip install 'avpipe[train]'\n"
+    assert (done.returncode, done.stderr) == (2, said)
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["build", "no-such-dataset"], "no-such-dataset"),

@@ -48,6 +48,8 @@ _Refused: type[Exception] = next(
     if issubclass(cls, Exception) and cls.__name__ == "ClickException"
 )
 """What a wrong command line raises (typer brings its own click in some versions)."""
+_OF_TRAIN = ("lightning", "torch", "torchvision")
+"""Packages of the extra `train`, which not every installation has."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -80,6 +82,11 @@ def _run(arguments: list[str] | None) -> int:
         return 1
     except AvpipeError as error:
         output.error(str(error))
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name not in _OF_TRAIN:
+            raise
+        output.error(f"this needs {error.name}, which is not there: pip install 'avpipe[train]'")
         return 2
     except BrokenPipeError:  # `avpipe ... | head`
         sys.stderr.close()

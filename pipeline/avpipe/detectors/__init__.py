@@ -82,7 +82,6 @@ def names() -> tuple[str, ...]:
 
 
 @cache
-@cache
 def module(name: str) -> Any:
     """The module of detector `name`.
 
