@@ -177,7 +177,7 @@ class Keypoints:
         Raises:
             AvpipeError: no mapping is declared between the two.
         """
-        from avpipe.keypoints.mapping import convert
+        from avpipe.keypoints.mapping import convert  # here: a mapping makes keypoints itself
 
         return convert(self, name)
 

@@ -136,7 +136,7 @@ def import_(
     file: Annotated[Path, typer.Argument(metavar="LIST", help="csv, tsv, json, txt or a folder.")],
     like: Annotated[str, typer.Option(help="Dataset whose parameters it takes.")] = "solos",
     name: Annotated[
-        str | None, typer.Option(help="Of the new dataset [default: the file's]")
+        str | None, typer.Option(help="Of the new dataset [default: the file's].")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the manifest.")] = Path(),
     category: Annotated[str, typer.Option(help="Of rows that name none.")] = "music",
@@ -178,7 +178,7 @@ def import_(
 
 def split(
     dataset: Dataset,
-    test: Annotated[Path, typer.Option(help="Test pairs, or a list: /cello/ID.wav,/tuba/ID.wav")],
+    test: Annotated[Path, typer.Option(help="Test pairs, or a list (/cello/ID.wav,/tuba/ID.wav).")],
     validation: Annotated[Path | None, typer.Option(help="The same, of what is validated.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the manifest.")] = Path(),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,

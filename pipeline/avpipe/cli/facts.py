@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(dataset: place.Place, out: place.Out = None, json: output.Json = False) -> int:
-    """How far a dataset is; works while a build runs."""
+    """Says how far a dataset is; works while a build runs."""
     from avpipe.status import read_status
 
     folder = place.find(dataset, out)
@@ -41,14 +41,16 @@ def status(dataset: place.Place, out: place.Out = None, json: output.Json = Fals
 def errors(
     dataset: place.Place,
     out: place.Out = None,
-    failure: Annotated[str | None, typer.Option("--class", help="Only this class.")] = None,
-    stage: Annotated[str | None, typer.Option(help="Only this stage.")] = None,
+    failure: Annotated[
+        str | None, typer.Option("--class", metavar="CLASS", help="Only this class.")
+    ] = None,
+    stage: Annotated[str | None, typer.Option(metavar="STAGE", help="Only this stage.")] = None,
     recording: Annotated[
-        str | None, typer.Option("--id", help="Every attempt of this recording.")
+        str | None, typer.Option("--id", metavar="ID", help="Every attempt of this recording.")
     ] = None,
     json: output.Json = False,
 ) -> int:
-    """What failed, where and why; with --id every attempt of one recording."""
+    """Lists what failed, where and why; with --id every attempt of one recording."""
     from avpipe.dag import LINE
     from avpipe.errors import FailureClass, UsageError
     from avpipe.ledger import FILE, Ledger

@@ -30,7 +30,10 @@ def lock(
         Path | None, typer.Option("--file", help="The lock [default: DATASET.lock.json].")
     ] = None,
     source: Annotated[
-        str | None, typer.Option(help="With --check: mirror, over the manifest's source.")
+        str | None,
+        typer.Option(
+            metavar="DIR|TEMPLATE", help="With --check: mirror, over the manifest's source."
+        ),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Only ask what is still there; fetch nothing.")
@@ -94,7 +97,9 @@ def remove(
         ),
     ] = None,
     out: place.Out = None,
-    ticket: Annotated[str, typer.Option(help="Who asked and why: kept in removed.jsonl.")] = "",
+    ticket: Annotated[
+        str, typer.Option(metavar="TEXT", help="Who asked and why: kept in removed.jsonl.")
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     json: output.Json = False,
 ) -> int:

@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 
 def detect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A video.")],
-    detector: Annotated[str | None, typer.Option(help="Keypoint detector.")] = None,
+    detector: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Keypoint detector [default: mediapipe].")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for what is written.")] = Path(),
     format: Annotated[str, typer.Option(help="Of the keypoints: h5, json or csv.")] = "h5",
     overlay: Annotated[

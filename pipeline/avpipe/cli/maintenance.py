@@ -60,7 +60,10 @@ def verify(
 
 
 def repair(dataset: place.Place, out: place.Out = None, json: output.Json = False) -> int:
-    """Removes damaged artifacts and makes the ledger anew; the next build makes them again."""
+    """Removes what is damaged, and makes the ledger agree with what is there.
+
+    The next build makes again what was removed.
+    """
     from avpipe.maintenance import repair as run
 
     result = run(place.find(dataset, out))

@@ -43,11 +43,13 @@ class BuildOptions:
         ),
     ] = None
     detector: Annotated[
-        str | None, typer.Option(help="Keypoint detector, over the manifest's.")
+        str | None, typer.Option(metavar="NAME", help="Keypoint detector, over the manifest's.")
     ] = None
     source: Annotated[
         str | None,
-        typer.Option(help="Mirror: a folder, or a URL template with {id} and {category}."),
+        typer.Option(
+            metavar="DIR|TEMPLATE", help="Mirror: a folder, or a URL with {id} and {category}."
+        ),
     ] = None
     ids: Annotated[str | None, typer.Option(metavar="ID,ID", help="Run only these recordings.")] = (
         None

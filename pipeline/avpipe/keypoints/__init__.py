@@ -1,7 +1,8 @@
 """Keypoints over time: their layouts, when hands are visible, and how gaps are filled.
 
-Everything here takes and gives arrays and knows nothing of files or stages, except `files`, which
-reads and writes keypoints on disk. Letters and units: `avpipe.types`.
+Everything here takes and gives arrays and knows nothing of files or stages, except `files` and
+`exchange`, which read and write keypoints: those of a recording's artifacts, and one video's in a
+file for people and other programs. Letters and units: `avpipe.types`.
 """
 
 from avpipe.keypoints.interpolation import interpolate
