@@ -140,10 +140,18 @@ def test_a_check_asks_and_fetches_nothing(mirror, tmp_path):
     assert naps[1] == pytest.approx(50, abs=20)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"format": "avpipe-lock", "version": 2}', "{}"])
-def test_what_is_no_lock_is_refused(text, tmp_path):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "not a lock"),
+        ("[]", "not a lock"),
+        ("{}", "not a lock"),
+        ('{"format": "avpipe-lock", "version": 2}', "avpipe-lock of version 2, not avpipe-lock 1:"),
+    ],
+)
+def test_what_is_no_lock_is_refused(text, said, tmp_path):
     (tmp_path / "x.json").write_text(text)
-    with pytest.raises(UsageError, match=r"x\.json is"):
+    with pytest.raises(UsageError, match=rf"x\.json is {said}"):
         locking.read(tmp_path / "x.json")
 
 

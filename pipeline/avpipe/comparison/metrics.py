@@ -66,7 +66,9 @@ def in_one_topology(a: Keypoints, b: Keypoints) -> tuple[Keypoints, Keypoints]:
         UsageError: they differ in length, or neither can be viewed as the other.
     """
     if len(a) != len(b):
-        raise UsageError(f"{len(a)} frames cannot be compared with {len(b)}")
+        raise UsageError(
+            f"{len(a)} frames cannot be compared with {len(b)}: they are of two videos or rates"
+        )
     if a.topology.name == b.topology.name:
         return a, b
     for name in (a.topology.name, b.topology.name):

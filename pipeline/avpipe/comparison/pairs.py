@@ -196,7 +196,9 @@ def of_files(a: Path, b: Path, video: Path | None = None) -> Pair:
     """
     first, second = exchange.read(a), exchange.read(b)
     if first.fps != second.fps:
-        raise UsageError(f"{a} has {first.fps:g} frames per second, {b} {second.fps:g}")
+        raise UsageError(
+            f"{a} has {first.fps:g} frames per second, {b} {second.fps:g}: detect both at one"
+        )
     one, other = in_one_topology(first.keypoints, second.keypoints)
     name = a.name.partition(".")[0]
     return Pair(name, first.fps, one, other, _by_hands(one), _by_hands(other), video)

@@ -139,7 +139,8 @@ def read(path: Path) -> Lock:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         if (value["format"], value["version"]) != (FORMAT, VERSION):
-            raise UsageError(f"{path} is {value['format']} {value['version']}, not {FORMAT}")
+            found = f"{value['format']} of version {value['version']}"
+            raise UsageError(f"{path} is {found}, not {FORMAT} {VERSION}: make it anew")
         return Lock(
             value["dataset"],
             value["created"],
