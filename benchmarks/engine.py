@@ -40,8 +40,8 @@ sys.path.append(str(TESTS))
 os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
 
 from avpipe.build import Request, build  # noqa: E402
+from avpipe.engine.observer import Unwatched  # noqa: E402
 from avpipe.engine.profile import Profile  # noqa: E402
-from avpipe.engine.run import Unwatched  # noqa: E402
 from avpipe.engine.work import Order, perform  # noqa: E402
 from avpipe.ledger import FILE, Ledger  # noqa: E402
 from avpipe.manifest import read_manifest  # noqa: E402

@@ -26,8 +26,8 @@ import soundfile
 
 from avpipe.build import Request
 from avpipe.build import build as run_build
+from avpipe.engine.observer import Unwatched
 from avpipe.engine.profile import read_profile
-from avpipe.engine.run import Unwatched
 from avpipe.keypoints import files, topology
 from avpipe.ledger import FILE, Ledger
 from avpipe.manifest import read_manifest

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from avpipe.engine.observer import Observer, Unwatched
 from avpipe.engine.plan import StageCount, Status
 from avpipe.engine.profile import Profile, read_profile
 from avpipe.engine.publication import Publication, as_published
 from avpipe.engine.request import RELEASED, SERVED, Request, kept
-from avpipe.engine.run import DRAIN_SECONDS, Observer, Run, Stop, Unwatched
+from avpipe.engine.run import Run
+from avpipe.engine.stop import DRAIN_SECONDS, Stop
 from avpipe.engine.walk import Result
 from avpipe.errors import DatasetError, Interrupted, is_full
 from avpipe.estimate import Estimate

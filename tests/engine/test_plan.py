@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from avpipe.dag import Node
-from avpipe.engine.plan import Planner, StageCount, Status, Step, explain
+from avpipe.engine.plan import Planner, StageCount, Status, Step
 from avpipe.ledger import Failure, Ledger
 from avpipe.store import Artifact, Store
 from avpipe.types import Recording
@@ -216,27 +216,6 @@ def test_counts_are_those_of_the_contract() -> None:
     assert count.as_json() == {
         "run": 1, "maybe": 0, "reuse": 1, "failed": 0, "reasons": {"new": 1}
     }  # fmt: skip
-
-
-def test_reasons_are_words() -> None:
-    old = {"stage": "detect", "version": 1, "parameters": {"a": 1}, "tool": {"models": {"m": "x"}}}
-    new = {"stage": "detect", "version": 2, "parameters": {"a": 2}, "tool": {"models": {"m": "y"}}}
-    assert explain(old, new) == "parameter a 1 -> 2; tool models.m x -> y; version 1 -> 2"
-    assert explain(old, old) is None
-
-
-def test_of_another_detector_only_what_both_have_is_told_and_nothing_twice() -> None:
-    def identity(name: str, **options: int) -> dict[str, object]:
-        return {
-            "version": 1,
-            "parameters": {"detector": name, "options": options},
-            "tool": {"detector": name, "parameters": options},
-        }
-
-    same = explain(identity("a", size=1), identity("a", size=2, depth=3))
-    assert same == "parameter options.depth none -> 3; parameter options.size 1 -> 2"
-    other = explain(identity("a", size=1, wide=1), identity("b", size=2, depth=3))
-    assert other == "parameter detector a -> b; parameter options.size 1 -> 2"
 
 
 @hypothesis_settings(max_examples=30, deadline=None)

@@ -143,7 +143,7 @@ def compare(
 
 
 def _list_detections(found: "Sequence[Detection]", names: list[str], json: bool) -> int:
-    from avpipe.engine.plan import explain
+    from avpipe.engine.reasons import explain
 
     if names:
         listed = "; ".join(d.label for d in found) or "nothing has been detected"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from avpipe.engine.plan import Status
 
 if TYPE_CHECKING:
-    from avpipe.engine.run import Observer
+    from avpipe.engine.observer import Observer
 
 _LINE_SECONDS = 10.0
 """How often a line is written where there is no terminal."""

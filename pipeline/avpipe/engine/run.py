@@ -6,18 +6,18 @@ they are tried again where that can help, and noted in the ledger.
 """
 
 import queue
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from avpipe.cluster import Pools
 from avpipe.dag import Node
 from avpipe.engine.dispatch import Queue
+from avpipe.engine.observer import Observer
 from avpipe.engine.pacing import Gate, host
 from avpipe.engine.plan import Planner, StageCount, Status, Step
 from avpipe.engine.profile import Profile
+from avpipe.engine.stop import DRAIN_SECONDS, Stop
 from avpipe.engine.verdict import History, judge
 from avpipe.engine.walk import Result, Task, Walk
 from avpipe.engine.work import Order, Outcome
@@ -26,61 +26,8 @@ from avpipe.ledger import Attempt, Failure, Ledger
 from avpipe.stages import Pool
 from avpipe.types import Recording
 
-DRAIN_SECONDS = 10.0
-"""How long a build that was asked to stop waits for what runs: batch systems kill after 30 s, of
-which the workers may need half to end."""
-
 _TICK_SECONDS = 0.25
 _HOUSEKEEPING_SECONDS = 1.0
-
-
-class Observer(Protocol):
-    """Who watches a build."""
-
-    def begin(self, totals: Mapping[str, int]) -> None:
-        """The line starts with so many recordings per stage."""
-
-    def finished(self, stage: str, status: Status, failure: str | None = None) -> None:
-        """A recording is through a stage: run, reused, or failed with a class."""
-
-    def message(self, text: str) -> None:
-        """Something a person should know."""
-
-
-class Unwatched:
-    """An observer for builds that nobody watches."""
-
-    def begin(self, totals: Mapping[str, int]) -> None:
-        """Nothing."""
-
-    def finished(self, stage: str, status: Status, failure: str | None = None) -> None:
-        """Nothing."""
-
-    def message(self, text: str) -> None:
-        """Nothing."""
-
-
-class Stop:
-    """A wish to end early; signal handlers ask for it."""
-
-    def __init__(self) -> None:
-        self._drain, self._now = threading.Event(), threading.Event()
-
-    def ask(self) -> None:
-        """First: submit nothing more and wait for what runs. Again: do not wait either."""
-        if self._drain.is_set():
-            self._now.set()
-        self._drain.set()
-
-    @property
-    def draining(self) -> bool:
-        """Submit nothing more."""
-        return self._drain.is_set()
-
-    @property
-    def now(self) -> bool:
-        """Do not wait for what runs."""
-        return self._now.is_set()
 
 
 class Run:
