@@ -1,5 +1,6 @@
 """The README and docs say what is there: commands, paths and figures are compared with it."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -75,6 +76,23 @@ def test_every_path_in_the_prose_exists(text: str) -> None:
     named |= set(re.findall(r"\]\(([\w./-]+)\)", text))
     assert named
     assert [path for path in sorted(named) if not (CHECKOUT / path).exists()] == []
+
+
+def test_every_folder_of_the_code_is_on_the_map() -> None:
+    rows = re.findall(r"^\| (`\w+[./].*?) \|", CONTRIBUTING, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+(?:/|\.py))`", row)}
+    code = CHECKOUT / "pipeline" / "avpipe"
+    folders = {f"{path.parent.name}/" for path in code.glob("*/__init__.py")}
+    assert folders <= named
+    assert [name for name in sorted(named) if not (code / name).exists()] == []
+
+
+@pytest.mark.parametrize("package", ["engine", "report"])
+def test_a_folder_that_says_what_is_in_it_names_every_module(package: str) -> None:
+    folder = CHECKOUT / "pipeline" / "avpipe" / package
+    said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert modules <= set(re.findall(r"`(\w+)`", said))
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,21 @@
-"""Separators of the papers: made by name, or loaded from a published checkpoint.
+"""Separators of the papers: made by name, trained, scored, and used on recordings.
 
     net = separation.create("sop", frame="resnet18")
     unet = separation.load_public_checkpoint("sop-unet7", "sound_best.pth")
     found = separation.separate("duet.mp4", "runs/unet", ["violin", "cello"])
 
 One family a file in `separators/`; the folder is the registry. Nothing here imports torch until a
-separator is made.
+separator is made. What all of them offer is `interface`; around it stand
+
+    what they hear  `spectrogram` (`matrix_stft` on a CPU), `masks`, `windows`, `stems`, `wiener`
+    what they see   `look` says what; `sight` reads it from shards, `players` from `footage`
+    mixtures        `data` holds the sound, `mixing` draws and adds it up, `augment` changes it
+    training        `train`: a `recipe` of `recipes` on `material`, in the `loop` of a `trainer`,
+                    by `losses` and a `schedule`; `journal` writes what `runs` reads; `memory`
+    evaluation      `evaluate`: `systems` on `testsets` or `mixture_lists`; `metrics` (with `bss`),
+                    `scores` and their `tables`
+    use             `apply` separates a recording, `player_videos` shows its players
+    files           `checkpoints` that were published, `sound`, `plots`
 """
 
 from collections.abc import Mapping
