@@ -43,7 +43,10 @@ def exclusive(out: Path) -> Iterator[None]:
 
 
 def holder(out: Path) -> str | None:
-    """Who holds an output folder now, if anybody does; nothing is written there."""
+    """Who holds an output folder now, if anybody does.
+
+    Nothing is written there; for the moment of asking nobody else can take it.
+    """
     try:
         with (out / ".lock").open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
