@@ -21,7 +21,7 @@ SOUND = ["1-init", *(f"1-{number}" for number in range(1, 6))]
 
 def publish(folder: Path, media: Path) -> None:
     """Five seconds as DASH, a fragment a second."""
-    command = [ffmpeg.executable(), "-v", "error", "-y", "-i", media]
+    command = [ffmpeg.executable(), "-v", "error", "-y", "-i", media, "-vf", "scale=64:48"]
     command += ["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-sc_threshold", "0"]
     command += ["-c:a", "aac", "-threads", "1", "-bitexact", "-f", "dash", "-seg_duration", "1"]
     command += ["-init_seg_name", "$RepresentationID$-init.m4s"]
