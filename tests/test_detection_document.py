@@ -28,6 +28,16 @@ def test_the_table_of_several_players_is_that_of_the_last_measurement(
     assert f"\n{table(measured)}\n" in DOCUMENT
 
 
+def test_the_table_of_poor_pictures_is_that_of_the_last_measurement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(CHECKOUT / "benchmarks"))
+    from robustness import table
+
+    measured = json.loads((CHECKOUT / "benchmarks" / "results" / "robustness.json").read_text())
+    assert f"\n{table(measured)}\n" in DOCUMENT
+
+
 def test_the_picture_is_there() -> None:
     assert "](hands.jpg)" in DOCUMENT
     with Image.open(CHECKOUT / "docs" / "hands.jpg") as picture:
