@@ -69,6 +69,34 @@ def test_the_performers_hands_are_found_and_hidden_ones_are_not(performer, clip,
         assert (hands["left"] & hands["right"]).mean() >= both
 
 
+def test_hands_are_found_in_an_eighth_of_the_light(performer):
+    """Also the fingering hand, of which at most 30 grey levels are left."""
+    hands = hands_of(performer.detect(rgb_frames(CLIPS[0], 16) // 8)["skeleton"])
+    assert (hands["left"] & hands["right"]).mean() >= 0.9
+
+
+def test_somebody_small_in_a_wide_picture_is_found(performer):
+    """The violinist, whose head and body take a sixth of the height."""
+    frames = rgb_frames(CLIPS[0], 6)
+    known = performer.detect(frames)["skeleton"]
+    small = frames[:, 1::3, 1::3]
+    left, top = 500, 720 - small.shape[1]
+    wide = np.pad(small, [(0, 0), (top, 0), (left, 1280 - left - small.shape[2]), (0, 0)], "edge")
+    skeleton = performer.detect(wide)["skeleton"]
+    joints = [skeleton.topology.index(name) for name in ("nose", "neck", "right_elbow")]
+    assert (skeleton.confidence[:, joints] > 0).all()
+    gaps = skeleton.xy[:, joints] - (known.xy[:, joints] / 3 + (left, top))
+    assert np.linalg.norm(gaps, axis=-1).max() < 8
+
+
+def test_frame_by_frame_the_pictures_are_seen_as_they_are(monkeypatch, per_frame):
+    def refused(frames):
+        raise AssertionError
+
+    monkeypatch.setattr(mediapipe, "stretched", refused)
+    assert len(per_frame.detect(rgb_frames(CLIPS[0], 1) // 8)["skeleton"]) == 1
+
+
 def same(one: detectors.Detected, other: detectors.Detected) -> bool:
     keypoints = all(
         np.array_equal(one[field].xy, other[field].xy)
@@ -80,12 +108,12 @@ def same(one: detectors.Detected, other: detectors.Detected) -> bool:
 
 @pytest.mark.parametrize("recipe", ["performer", "ensemble"])
 def test_keypoints_do_not_depend_on_the_length_of_blocks(monkeypatch, recipe):
-    """With hands followed both ways, hands in close-up, frames without anybody, and faces."""
+    """With hands followed both ways and in close-up, frames without anybody, dark ones, faces."""
     nobody = np.zeros((3, 480, 560, 3), np.uint8)
     hand = rgb_frames("asl_hand.25fps.mp4", 12)[:, 300:780, 30:590]
     violinist = rgb_frames("urmp_vln1.mp4", 24)[:, 150:630]
     violinist = np.pad(violinist, [(0, 0), (0, 0), (0, 112), (0, 0)])
-    frames = np.concatenate([nobody, hand, violinist])
+    frames = np.concatenate([nobody, hand, violinist, violinist[:5] // 7])
     detector = detectors.create("mediapipe", recipe=recipe, faces=True, threads=2)
     expected = detector.detect(frames)
     if recipe == "performer":

@@ -3,6 +3,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from avpipe.detectors._mediapipe import people as module
 from avpipe.detectors._mediapipe.blocks import Block
 from avpipe.detectors._mediapipe.decode import Detections
 from avpipe.detectors._mediapipe.follow import _own
@@ -44,11 +45,11 @@ def watch(monkeypatch, script: list[Detections], *, block: int = 1000, **options
     for start in range(0, len(script), block):
         part = Block(start, Pictures(min(block, len(script) - start)))
 
-        def proposals(part: Block, frames: list[int]) -> list[Detections]:
+        def proposals(part: Block, frames: list[int], windows: list) -> list[Detections]:
             looked.extend(part.start + t for t in frames)
             return [script[part.start + t] for t in frames]
 
-        monkeypatch.setattr(people, "_proposals", proposals)
+        monkeypatch.setattr(module, "_proposals", proposals)
         sights += people.look(part)
     for person in people.everybody:
         person.followed = person.found = 1
@@ -112,6 +113,24 @@ def test_every_frame_is_looked_at_until_somebody_is_seen(monkeypatch):
         assert [len(frame) for frame in sights] == [0] * 7 + [1] * 20
         assert everybody[0].frames == [7, 10, 15, 20, 25]
         assert set(looked) >= set(range(8))
+
+
+@pytest.mark.parametrize("block", [1, 4, 1000])
+def test_squares_are_looked_at_where_nobody_is_in_the_whole_nor_was_lately(monkeypatch, block):
+    looked = []
+
+    def proposals(part: Block, frames: list[int], windows: list) -> list[Detections]:
+        if len(windows) == 1:
+            return [bodies()] * len(frames)
+        looked.extend(part.start + t for t in frames)
+        return [bodies((100, 120)) if part.start + t >= 10 else bodies() for t in frames]
+
+    monkeypatch.setattr(module, "_proposals", proposals)
+    people = People(key_frames=5, most=3, tiles=False)
+    for start in range(0, 44, block):
+        people.look(Block(start, Pictures(min(block, 44 - start))))
+    assert looked == [0, 5, 10, 40]
+    assert [person.frames for person in people.everybody] == [[10, 40]]
 
 
 def test_a_body_that_the_pose_model_hardly_ever_finds_is_not_the_performer(monkeypatch):

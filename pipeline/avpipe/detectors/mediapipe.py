@@ -31,6 +31,7 @@ from avpipe.detectors._mediapipe.collect import Recording
 from avpipe.detectors._mediapipe.everybody import apart, size
 from avpipe.detectors._mediapipe.faces import Faces, OfficialFaces
 from avpipe.detectors._mediapipe.follow import Follow
+from avpipe.detectors._mediapipe.light import stretched
 from avpipe.detectors._mediapipe.models import WEIGHTS, digests
 from avpipe.detectors._mediapipe.per_frame import PerFrame
 from avpipe.detectors._mediapipe.runner import LiteRTRunner, Runner
@@ -54,7 +55,7 @@ __all__ = [
 ]
 
 DEVICES = ("cuda", "cpu")
-VERSION = 4
+VERSION = 5
 """Raised whenever the same frames and parameters would give other keypoints."""
 
 PEOPLE_VERSION = 1
@@ -154,7 +155,8 @@ class Mediapipe:
         config, recipe = self.config, _recipe(self.config)
         faces = OfficialFaces() if config.recipe == "per-frame" else Faces(config.key_frames)
         recording = Recording()
-        for block in recipe(prefetched(read(checked(frames), self._runner), ahead=1)):
+        pictures = checked(frames) if config.recipe == "per-frame" else stretched(checked(frames))
+        for block in recipe(prefetched(read(pictures, self._runner), ahead=1)):
             if config.faces:
                 faces.find(block)
             recording.append(block)

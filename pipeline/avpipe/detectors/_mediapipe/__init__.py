@@ -11,6 +11,7 @@
     decode        what comes out of the models: boxes, landmarks, heat maps
     runner, torch_runner   pictures on a device, and models run on regions of them
     torch_pictures, torch_lanes, torch_memory   of the latter: frames, models at work, no room left
+    light         dark and veiled pictures, their contrast stretched
     chain         the models one after the other, for given frames
     blocks        consecutive frames and what has been found in them
     per_frame, follow   the recipes: blocks in, finished blocks out

@@ -1,6 +1,7 @@
 """The recipes `performer` and `ensemble`: people followed over a whole recording.
 
-1. People from every `key_frames`-th picture, linked over time (`people`).
+1. People from every `key_frames`-th picture, linked over time (`people`). Dark pictures have been
+   stretched before (`light`).
 2. A body for each on every frame, from the region of the last key frame: steadier joints.
 3. Hands of every arm (`hands`); hands that fill the picture where no arm leads to them (`loose`).
 

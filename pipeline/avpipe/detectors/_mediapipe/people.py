@@ -27,6 +27,8 @@ somebody alone a close-up may show a part, of any size."""
 _SMALL, _MINOR = 0.4, 0.5
 """Who is smaller than this beside the largest one in view, and was seen less than this beside the
 most seen one so far, is not followed: people in the background."""
+_SURE = 0.85
+"""Score from which somebody counts of whom the whole picture shows nothing."""
 _TORSO = [0, 2]
 """Middles of hips and shoulders among the detector's keypoints."""
 
@@ -81,7 +83,8 @@ class People:
     Args:
         key_frames: every how many frames they are looked for.
         most: how many are followed at a time.
-        tiles: look at squares of the picture, not only at the whole, where people are small.
+        tiles: always look at squares of the picture, too, where people are small; otherwise on key
+            frames in whose whole nobody is found, and nobody was lately.
     """
 
     def __init__(self, key_frames: int, most: int, *, tiles: bool) -> None:
@@ -95,15 +98,22 @@ class People:
 
         Before anybody has been seen every frame is a key frame.
         """
+        whole = list(whole_picture(block.pictures.height, block.pictures.width))
+        tiles = _tiles(block.pictures.height, block.pictures.width)
+        windows = whole + tiles if self._tiles else whole
         keys = block.every(self._key_frames)
-        found = dict(zip(keys, self._proposals(block, keys), strict=True))
+        found = dict(zip(keys, _proposals(block, keys, windows), strict=True))
         if not self.everybody:
             some = next((t for t in keys if len(found[t].scores)), len(block))
             early = [t for t in range(some) if t not in found]
-            found |= dict(zip(early, self._proposals(block, early), strict=True))
+            found |= dict(zip(early, _proposals(block, early, windows), strict=True))
         everywhere = []
         for t in range(len(block)):
             if t in found and (t in keys or not self.everybody):
+                nobody = not (len(found[t].scores) or self._seen_lately(block.start + t))
+                if t in keys and nobody and tiles and not self._tiles:
+                    (near,) = _proposals(block, [t], tiles)
+                    found[t] = _small_ones(near, float(tiles[0][2]))
                 self._meet(block.start + t, found[t])
             everywhere.append(self._sights)
         return everywhere
@@ -151,10 +161,13 @@ class People:
 
     def _present(self, t: int) -> list[Person]:
         """Everybody seen lately; where nobody was, the one seen last."""
-        here = [person for person in self._recent if t - person.frames[-1] <= MEMORY_FRAMES]
+        here = self._seen_lately(t)
         last = max(self._recent, key=lambda p: (p.frames[-1], p.prominence), default=None)
         self._recent = here or ([last] if last else [])
         return self._recent
+
+    def _seen_lately(self, t: int) -> list[Person]:
+        return [person for person in self._recent if t - person.frames[-1] <= MEMORY_FRAMES]
 
     def _candidates(self, t: int) -> list[Person]:
         """Who of those present may turn out to be a player."""
@@ -166,14 +179,19 @@ class People:
             if person.region[2] >= _SMALL * side or person.prominence >= _MINOR * here[0].prominence
         ][: self._most]
 
-    def _proposals(self, block: Block, frames: Sequence[int]) -> list[Detections]:
-        """Everybody who is found in each frame, the surest first, each once."""
-        windows = [whole_picture(block.pictures.height, block.pictures.width)[0]]
-        if self._tiles:
-            windows += _tiles(block.pictures.height, block.pictures.width)
-        where = [(t, window) for t in frames for window in windows]
-        found = chain.detect(block.pictures, where, "body", chain.THRESHOLD)
-        return [_distinct(found[i : i + len(windows)]) for i in range(0, len(found), len(windows))]
+
+def _proposals(block: Block, frames: Sequence[int], windows: Sequence[Region]) -> list[Detections]:
+    """Everybody who is found in some windows of each frame, the surest first, each once."""
+    where = [(t, window) for t in frames for window in windows]
+    found = chain.detect(block.pictures, where, "body", chain.THRESHOLD)
+    return [_distinct(found[i : i + len(windows)]) for i in range(0, len(found), len(windows))]
+
+
+def _small_ones(found: Detections, side: float) -> Detections:
+    """Those who are too small for the whole picture: in squares of a hand in close-up the detector
+    sees somebody large, and doubts it."""
+    kept = (found.scores > _SURE) & (regions.body(found.keypoints)[:, 2] < side)
+    return Detections(found.scores[kept], found.boxes[kept], found.keypoints[kept])
 
 
 def _tiles(height: int, width: int) -> list[Region]:
