@@ -224,6 +224,16 @@ def test_a_training_that_does_not_improve_ends(notes: Path, tmp_path: Path) -> N
     assert (result.steps, result.stopped) == (3, "no improvement")
 
 
+def test_without_a_terminal_every_validation_is_one_line_and_no_bar_is_drawn(
+    notes: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    few = {**STEPS, "steps": 2, "validate_steps": 1, "example_steps": 1_000}
+    train(config(notes, tmp_path / "run", changes=few))
+    lines = capfd.readouterr().err.splitlines()
+    assert [line[:6] for line in lines] == ["step 1", "step 2"]
+    assert all(line.endswith(" samples/s") for line in lines)
+
+
 def test_tensorboard_shows_what_the_table_holds(six_steps: Result) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -301,6 +311,13 @@ def test_the_datasets_categories_become_classes_the_separator_does_not_know(
         ({"changes": {"augment": {"cent": 9.0}}}, r"recipe augment: unknown parameter 'cent'; it"),
         ({"changes": {"stepz": 3}}, r"recipe short: unknown parameter 'stepz'; it has .*batch"),
         ({"changes": {"steps": "3"}}, r"recipe short steps = '3': must be int"),
+        ({"changes": {"steps": 0}}, r"recipe short: steps = 0: must be at least 1"),
+        ({"changes": {"batch": -8}}, r"batch = -8: must be at least 1"),
+        ({"changes": {"rate": -1.0}}, r"rate = -1.0: must be above 0"),
+        ({"changes": {"rates": {"net": -1.0}}}, r"rates of net = -1.0: must be at least 0"),
+        ({"changes": {"average": 1.0}}, r"average = 1.0: must be from 0 to below 1"),
+        ({"changes": {"gain": [1.0]}}, r"gain = \[1.0\]: must be two factors above 0, in order"),
+        ({"changes": {"curriculum": True}}, r"curriculum_steps = 0: a curriculum needs at least"),
         ({"options": {"depth": 3}}, r"separator unet: unknown parameter 'depth'"),
         (
             {"recipe": "sop-music", "options": {"pretrained": "none"}},
@@ -323,6 +340,20 @@ def test_what_is_impossible_is_one_clear_line_and_writes_nothing(
         train(config(notes, tmp_path / "run", **changes))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"devices": 0}, r"devices = 0: must be at least 1"),
+        ({"seconds": -60.0}, r"a budget of -60 s: must be above 0"),
+    ],
+)
+def test_devices_and_budgets_that_cannot_be_are_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        Config(data=Path(), out=Path(), **changes)
 
 
 def test_a_category_that_is_validated_and_not_learnt_is_one_clear_line(

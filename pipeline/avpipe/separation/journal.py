@@ -68,7 +68,9 @@ class Journal(lightning.Callback):
             self._stop(trainer, "steps")
         if trainer.is_global_zero:
             text = TextColumn("{task.fields[text]}")
-            self._progress = Progress(BarColumn(), text, console=Console(stderr=True))
+            console = Console(stderr=True)
+            bar = console.is_terminal  # elsewhere the line of every validation is enough
+            self._progress = Progress(BarColumn(), text, console=console, disable=not bar)
             self._progress.start()
             self._progress.add_task("", total=training.recipe.steps, text="")
 
@@ -111,7 +113,8 @@ class Journal(lightning.Callback):
         if trainer.logger is not None:
             trainer.logger.log_metrics(row, step=trainer.global_step)
         if self._progress is not None:
-            self._progress.console.print(_line(row, event), highlight=False)
+            line = _line(row, event)
+            self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
         if trainer.global_step % training.recipe.example_steps < training.recipe.validate_steps:
             write_example(training, self.folder / "examples" / f"step-{trainer.global_step:07d}")
 

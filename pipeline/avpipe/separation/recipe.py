@@ -10,6 +10,24 @@ from avpipe.separation.losses import Loss
 from avpipe.separation.mixing import Mixing
 from avpipe.separation.schedule import Rules
 
+_LOWEST = {
+    "batch": 1,
+    "pictures": 1,
+    "steps": 1,
+    "validate_steps": 1,
+    "validation_mixtures": 1,
+    "example_steps": 1,
+    "clip_gradient": 0,
+    "curriculum_steps": 0,
+    "drop_steps": 0,
+    "minimum_change": 0,
+    "stop_steps": 0,
+    "warmup_steps": 0,
+    "weight_decay": 0,
+}
+_ABOVE_ZERO = ("drop_factor", "milestone_factor", "picture_seconds", "rate")
+_SHARES = ("average", "momentum")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -85,6 +103,24 @@ class Recipe:
     """Fixed mixtures of held-out recordings."""
     example_steps: int = 5_000
     """Steps between example separations."""
+
+    def __post_init__(self) -> None:
+        for name, lowest in _LOWEST.items():
+            if not getattr(self, name) >= lowest:
+                raise ValueError(f"{name} = {getattr(self, name)}: must be at least {lowest}")
+        for name in _ABOVE_ZERO:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} = {getattr(self, name)}: must be above 0")
+        for name in _SHARES:
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: must be from 0 to below 1")
+        for part, rate in self.rates.items():
+            if not rate >= 0:
+                raise ValueError(f"rates of {part} = {rate}: must be at least 0")
+        if len(self.gain) != 2 or not 0 < self.gain[0] <= self.gain[1]:
+            raise ValueError(f"gain = {list(self.gain)}: must be two factors above 0, in order")
+        if self.curriculum and not self.curriculum_steps:
+            raise ValueError("curriculum_steps = 0: a curriculum needs at least 1")
 
     @property
     def rules(self) -> Rules:

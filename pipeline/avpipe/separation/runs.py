@@ -112,6 +112,8 @@ def is_free(folder: Path) -> bool:
     before it had saved anything."""
     if (folder / FACTS).exists():
         return saved(folder) is None
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is no folder: choose another one")
     return not folder.exists() or all(path.name.startswith(".") for path in folder.iterdir())
 
 

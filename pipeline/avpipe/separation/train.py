@@ -65,6 +65,12 @@ class Config:
     """Budget: the training ends, resumable, when it is spent."""
     resume: bool = False
 
+    def __post_init__(self) -> None:
+        if self.devices < 1:
+            raise UsageError(f"devices = {self.devices}: must be at least 1")
+        if self.seconds is not None and not self.seconds > 0:
+            raise UsageError(f"a budget of {self.seconds:g} s: must be above 0")
+
 
 @dataclass(frozen=True)
 class Result:
