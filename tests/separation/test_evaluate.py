@@ -61,7 +61,7 @@ def test_the_oracle_is_above_the_mixture_and_published_outputs_stand_beside(
     assert "MHU-Net, FiLM-bottleneck, ratio (thesis 5.3) | yes | 0.52" in report.table
     for name in ("sdr-oracle.png", "improvement-oracle.png", "table.md"):
         assert (out / name).stat().st_size > 0
-    with pytest.raises(UsageError, match="holds results: choose another folder"):
+    with pytest.raises(UsageError, match=r"results\.json exists: choose another folder"):
         evaluate(["mixture"], excerpts, out=out)
     with pytest.raises(UsageError, match="holds mixtures of its own: a list of mixtures"):
         evaluate(["mixture"], excerpts, mixture_list=out / "list.csv")
@@ -122,6 +122,47 @@ def test_folders_and_lists_that_cannot_be_used_are_one_clear_line(
         evaluate(["mixture"], notes, mixture_list=listed)
     with pytest.raises(UsageError, match="is not a list of mixtures"):
         evaluate(["mixture"], notes, mixture_list=tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("name", ["table.md", "mixtures.csv", "sdr-oracle.png"])
+def test_no_file_of_any_name_is_overwritten(excerpts: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("mine")
+    with pytest.raises(UsageError, match=f"{name} exists: choose another folder"):
+        evaluate(["oracle"], excerpts, out=out)
+    assert [path.name for path in out.iterdir()] == [name]
+    assert (out / name).read_text() == "mine"
+    with pytest.raises(UsageError, match=f"{name} is no folder"):
+        evaluate(["oracle"], excerpts, out=out / name)
+
+
+def test_runs_of_one_name_have_plots_of_their_own(excerpts: Path, tmp_path: Path) -> None:
+    same = [str(make_run(tmp_path / parent / "run", knows=("cello", "violin"))) for parent in "ab"]
+    evaluate([*same, "oracle"], excerpts, out=tmp_path / "out")
+    plotted = [path.name for path in (tmp_path / "out").glob("sdr-*.png")]
+    assert len([name for name in plotted if name.endswith("--run.png")]) == 2
+    assert "sdr-oracle.png" in plotted
+
+
+def test_instruments_that_do_not_play_are_spelled_as_those_that_do(
+    notes: Path, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path / "run", knows=("Bassoon", "Flute", "Tuba"))
+    report = evaluate([run], notes, mixtures=4)
+    assert set(report.summaries[str(run)]["by_instrument"]) == {"bassoon", "flute", "tuba"}
+    assert report.summaries[str(run)]["by_instrument"]["tuba"]["pes"]["count"]
+
+
+def test_segments_are_for_ensembles_that_are_as_long(
+    notes: Path, excerpts: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="segments are cut of ensembles"):
+        evaluate(["mixture"], notes, segment_samples=65_535)
+    with pytest.raises(UsageError, match="has 65535 samples"):
+        evaluate(["mixture"], excerpts, segment_samples=65_535)
+    with pytest.raises(UsageError, match="segments of 0 samples: must be at least 1"):
+        evaluate(["mixture"], excerpts, segment_samples=0)
 
 
 def test_a_published_list_gives_the_same_mixtures_again(notes: Path, tmp_path: Path) -> None:

@@ -180,6 +180,13 @@ def test_what_is_impossible_is_one_clear_line_and_overwrites_nothing(
         separate(untrained / "run.json", untrained)
     with pytest.raises(UsageError, match=r"is not a training: it has no run\.json"):
         separate(melody, tmp_path)
+    with pytest.raises(UsageError, match="is no folder: choose another one"):
+        separate(melody, untrained, ["tuba"], out=untrained / "run.json")
+    broken = np.linspace(-1, 1, 9_000, dtype=np.float32)
+    broken[7_000] = np.nan
+    soundfile.write(tmp_path / "broken.wav", broken, RATE, subtype="FLOAT")
+    with pytest.raises(UsageError, match=r"broken\.wav has samples that are no numbers"):
+        separate(tmp_path / "broken.wav", untrained, ["tuba"])
     (tmp_path / "tuba.wav").write_bytes(b"mine")
     with pytest.raises(UsageError, match=r"tuba\.wav exists: choose another folder"):
         separate(melody, untrained, ["tuba"], out=tmp_path)

@@ -134,7 +134,7 @@ def evaluate(
         Path | None, typer.Option("--list", help="mixtures.csv of an evaluation, or test pairs.")
     ] = None,
     segment_samples: Annotated[
-        int | None, typer.Option(help="Cut ensembles into segments of so many samples.")
+        int | None, typer.Option(min=1, help="Cut ensembles into segments of so many samples.")
     ] = None,
     accompaniment: Annotated[
         Path | None, typer.Option(help="A built dataset, one clip of it in every mixture.")

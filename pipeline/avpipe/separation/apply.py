@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from avpipe.errors import UsageError
+from avpipe.separation.outputs import check_free
 from avpipe.separation.sound import read_mono, resample
 from avpipe.separation.testsets import ACCOMPANIMENT, numbered
 from avpipe.types import Float32
@@ -187,9 +188,7 @@ def _files(
     films = [out / f"{name}.mp4" for name in names if videos and name != ACCOMPANIMENT]
     pictures = [out / "spectrograms.png", *([out / LOCATIONS] if locations else [])]
     files = (*(out / f"{name}.wav" for name in names), *pictures, *films)
-    existing = [path for path in files if path.exists()]
-    if existing:
-        raise UsageError(f"{existing[0]} exists: choose another folder")
+    check_free(out, [path.name for path in files])
     return files
 
 

@@ -12,8 +12,10 @@ and a mixture that has only one instrument is left out, and counted.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ import numpy as np
 from avpipe import jsontext, open_dataset
 from avpipe.errors import UsageError
 from avpipe.separation import mixture_lists, plots, scores, tables, testsets
+from avpipe.separation.outputs import check_free
 from avpipe.separation.systems import BOUNDS, FILTERED, System, as_system, filtered, load_system
 from avpipe.separation.testsets import Piece
 
@@ -35,6 +38,9 @@ INDISTINCT = "all play one instrument, a label does not tell the players apart"
 """Why a mixture is left out."""
 BESIDE = "published outputs"
 """System of the estimates that lie beside the pieces."""
+LISTED = "mixtures.csv"
+PLOTS = ("sdr", "improvement")
+"""Of every system."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +98,8 @@ def evaluate(
         data: a built dataset, whose test part is mixed, or whose clips are taken as they are if it
             has `stems`; or a folder of ensembles with the players' own tracks (see
             `testsets.ensembles`).
-        out: folder for results.json, scores.csv, table.md, mixtures.csv and plots; it must not
-            hold results.
+        out: folder for results.json, scores.csv, table.md, mixtures.csv and plots; existing files
+            are not overwritten.
         mixing: of a dataset's recordings; None: sums of two different instruments.
         mixtures: how many of them.
         mixture_list: a file that lists them instead: a `mixtures.csv` of an earlier evaluation, or
@@ -109,8 +115,8 @@ def evaluate(
         UsageError: a system or the data cannot be used, or results would be overwritten.
     """
     target = None if out is None else Path(out)
-    if target is not None and (target / "results.json").exists():
-        raise UsageError(f"{target} holds results: choose another folder")
+    if target is not None:
+        check_free(target, _files([*map(str, systems), BESIDE], wiener))
     both = {str(system): load_system(system, device) for system in systems}
     if not both:
         raise UsageError("nothing to evaluate: name trainings, oracle or mixture")
@@ -122,24 +128,34 @@ def evaluate(
     folder = Path(data)
     dataset = open_dataset(folder) if (folder / "MANIFEST.json").exists() else None
     if dataset is not None and "stems" not in dataset.fields:
+        if segment_samples is not None:
+            raise UsageError(
+                f"mixtures are drawn from {folder}, as long as the separators' window: segments are"
+                " cut of ensembles"
+            )
         drawn = (mixing, mixtures, mixture_list, accompaniment, seed)
-        found, missing = _mixed(dataset, front_end, list(looks.values()), *drawn, target)
+        found, missing, write_list = _mixed(dataset, front_end, list(looks.values()), *drawn)
         pieces = list(found)
     else:
         _refuse_seeing(looks)
-        missing = 0
+        missing, write_list = 0, None
         if dataset is not None:
             whole = testsets.built_ensembles(dataset, front_end.sample_rate)
         else:
             whole = testsets.ensembles(folder, front_end.sample_rate)
+        if segment_samples is not None and segment_samples < 1:
+            raise UsageError(f"segments of {segment_samples} samples: must be at least 1")
         pieces = [segment for piece in whole for segment in piece.segments(segment_samples)]
+        if not pieces:
+            raise UsageError(f"no piece of {folder} has {segment_samples} samples")
         if any(given is not None for given in (mixing, mixture_list, accompaniment)):
             raise UsageError(
                 f"{folder} holds mixtures of its own: a list of mixtures, the categories to mix and"
                 " an accompaniment are for datasets without stems"
             )
     _refuse_indistinct(loaded, pieces)
-    runs = {name: as_system(s, looks[name], device) for name, s in loaded.items()}
+    spelled = _spellings(pieces, loaded.values())
+    runs = {name: as_system(s, looks[name], spelled, device) for name, s in loaded.items()}
     if wiener:
         for name, separator in list(loaded.items()):
             if name not in BOUNDS:
@@ -150,7 +166,42 @@ def evaluate(
     report = _report(runs, pieces, loaded, missing)
     if target is not None:
         _write(report, target)
+        if write_list is not None:
+            write_list(target / LISTED)
     return report
+
+
+def _files(systems: Sequence[str], wiener: bool) -> list[str]:
+    """Names of all that may be written."""
+    if wiener:
+        systems = [*systems, *(f"{system}{FILTERED}" for system in systems)]
+    plotted = [f"{kind}-{name}.png" for name in _short(systems).values() for kind in PLOTS]
+    return ["results.json", "scores.csv", "table.md", LISTED, *plotted]
+
+
+def _short(systems: Iterable[str]) -> dict[str, str]:
+    """System -> its name in file names: the last part of its path, or all of it where several
+    systems have that."""
+    paths = {system: Path(system).absolute() for system in systems}
+    shared = Counter(path.name for path in set(paths.values()))
+    return {
+        system: (path.name if shared[path.name] == 1 else "--".join(path.parts[1:])).replace(
+            " ", "-"
+        )
+        for system, path in paths.items()
+    }
+
+
+def _spellings(pieces: Iterable[Piece], separators: Iterable["Separator"]) -> dict[str, str]:
+    """Plain name of an instrument -> how all rows spell it: as what is tested on, or as the first
+    separator that knows it."""
+    from avpipe.separation.data import plain
+
+    played = (piece.instrument(name) for piece in pieces for name in piece.sources)
+    spelled: dict[str, str] = {}
+    for name in chain(played, *(separator.classes for separator in separators)):
+        spelled.setdefault(plain(name), name)
+    return spelled
 
 
 def _check_alike(loaded: Mapping[str, "Separator"]) -> None:
@@ -183,9 +234,8 @@ def _mixed(
     listed: str | Path | None,
     accompaniment: str | Path | None,
     seed: int,
-    out: Path | None,
-) -> tuple[Iterator[Piece], int]:
-    """Mixtures, and how many of a list are missing."""
+) -> tuple[Iterator[Piece], int, Callable[[Path], None]]:
+    """Mixtures, how many of a list are missing, and what writes the list of the others."""
     from avpipe.separation import data
     from avpipe.separation import mixing as mixer
     from avpipe.separation.sight import Sight
@@ -208,11 +258,9 @@ def _mixed(
         drawn, missing = mixture_lists.read_list(bank, Path(listed))
     else:
         raise UsageError("a list of mixtures names no accompaniment: give one of the two")
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        mixture_lists.write_list(bank, drawn, out / "mixtures.csv")
     sight = Sight.load(dataset, bank, looks[0]) if fields else None
-    return testsets.mixtures(bank, drawn, how, sight, besides), missing
+    found = testsets.mixtures(bank, drawn, how, sight, besides)
+    return found, missing, partial(mixture_lists.write_list, bank, drawn)
 
 
 def _report(
@@ -278,14 +326,15 @@ def _write(report: Report, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     scores.write_rows(report.rows, out / "scores.csv")
     (out / "table.md").write_text(report.table, encoding="utf-8")
+    short = _short(report.rows)
     for name, rows in report.rows.items():
-        file = Path(name).name.replace(" ", "-")
         playing = [row for row in rows if np.isfinite(row.sdr)]
         groups: dict[str, list[float]] = {}
         for row in sorted(playing, key=lambda row: row.instrument):
             groups.setdefault(row.instrument, []).append(row.sdr)
         if groups:
-            plots.boxes(groups, "SDR (dB)", out / f"sdr-{file}.png")
+            plots.boxes(groups, "SDR (dB)", name, out / f"{PLOTS[0]}-{short[name]}.png")
         before, after = [r.mixture_si_sdr for r in rows], [r.si_sdr for r in rows]
-        plots.improvement(before, after, "SI-SDR", out / f"improvement-{file}.png")
+        improved = out / f"{PLOTS[1]}-{short[name]}.png"
+        plots.improvement(before, after, "SI-SDR", name, improved)
     (out / "results.json").write_text(jsontext.dumps(report.facts()) + "\n", encoding="utf-8")

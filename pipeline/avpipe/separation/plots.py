@@ -14,20 +14,26 @@ RANGE_DB = 70
 
 
 def curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Losses, learning rate and number of sources over the steps of a training.
+    """Losses, SI-SDR, learning rate and number of sources over the steps of a training.
 
     Args:
         rows: of `metrics.csv`.
         path: PNG.
     """
-    figure, axes = _axes(2, 1, (8, 6))
+    figure, axes = _axes(3, 1, (8, 7.5))
     steps = [row["step"] for row in rows]
     axes[0].plot(steps, [row["train_loss"] for row in rows], label="training")
     axes[0].plot(steps, [row["validation_loss"] for row in rows], label="validation")
     axes[0].set(ylabel="loss")
     axes[0].legend()
     axes[1].plot(steps, [row["validation_si_sdr"] for row in rows], color="tab:green")
-    axes[1].set(xlabel="step", ylabel="SI-SDR of validation (dB)")
+    axes[1].set(ylabel="SI-SDR of validation (dB)")
+    axes[2].plot(steps, [row["rate"] for row in rows], color="tab:purple")
+    axes[2].set(xlabel="step", ylabel="learning rate", ylim=(0, None))
+    sources = axes[2].twinx()
+    sources.step(steps, [row["sources"] for row in rows], color="tab:brown", where="post")
+    sources.set_ylabel("sources at most", color="tab:brown")
+    sources.yaxis.get_major_locator().set_params(integer=True)
     _save(figure, path)
 
 
@@ -46,11 +52,12 @@ def spectrograms(signals: Mapping[str, npt.NDArray[Any]], rate: int, path: Path)
     for title, signal in signals.items():
         padded = np.pad(signal, (0, max(0, WINDOW - len(signal))))
         spectra[title] = np.abs(stft(padded, rate, nperseg=WINDOW, noverlap=WINDOW - HOP)[2])
-    top = 20 * np.log10(max(float(s.max(initial=0)) for s in spectra.values()) + 1e-10)
+    loudest = max(float(s.max(initial=0)) for s in spectra.values())
+    top = 20 * np.log10(loudest) if loudest else 0.0
     for axis, (title, spectrum) in zip(axes, spectra.items(), strict=True):
         seconds = len(signals[title]) / rate
         axis.imshow(
-            20 * np.log10(spectrum + 1e-10),
+            20 * np.log10(np.maximum(spectrum, 1e-10)),
             origin="lower",
             aspect="auto",
             cmap="magma",
@@ -64,30 +71,36 @@ def spectrograms(signals: Mapping[str, npt.NDArray[Any]], rate: int, path: Path)
     _save(figure, path)
 
 
-def boxes(groups: Mapping[str, Sequence[float]], label: str, path: Path) -> None:
-    """A box a group: median, quartiles, 1.5 interquartile ranges, outliers; the mean as a dot.
+def boxes(groups: Mapping[str, Sequence[float]], label: str, title: str, path: Path) -> None:
+    """A box a group: median, quartiles, 1.5 interquartile ranges, outliers; the mean as a triangle.
 
     Args:
         groups: name -> values; nan are left out.
         label: of the axis.
+        title: of the picture.
         path: PNG.
     """
     figure, axes = _axes(1, 1, (max(5, 0.8 * len(groups)), 4.5))
     values = [[v for v in group if np.isfinite(v)] for group in groups.values()]
     names = [f"{name}\n{len(v)}" for name, v in zip(groups, values, strict=True)]
     axes[0].boxplot(values, tick_labels=names, showmeans=True)
+    axes[0].set_title(title, fontsize=9)
     axes[0].set(ylabel=label)
     axes[0].grid(axis="y", alpha=0.3)
     axes[0].tick_params(axis="x", labelsize=7, labelrotation=45)
     _save(figure, path)
 
 
-def improvement(before: Sequence[float], after: Sequence[float], label: str, path: Path) -> None:
-    """Gain over the mixture against the mixture's own value, a dot a source (thesis Fig. 5.5)."""
+def improvement(
+    before: Sequence[float], after: Sequence[float], label: str, title: str, path: Path
+) -> None:
+    """Gain over the mixture against the mixture's own value, a dot a source, darker where several
+    lie (thesis Fig. 5.5)."""
     figure, axes = _axes(1, 1, (5, 5))
     x, y = np.asarray(before, float), np.asarray(after, float)
     axes[0].axhline(0, color="grey", linewidth=0.8)
-    axes[0].scatter(x, y - x, s=12)
+    axes[0].scatter(x, y - x, s=14, alpha=0.5, linewidths=0)
+    axes[0].set_title(title, fontsize=9)
     axes[0].set(xlabel=f"{label} of the mixture (dB)", ylabel=f"{label} improvement (dB)")
     _save(figure, path)
 

@@ -2,7 +2,7 @@
 
 run.json             separator, options, recipe, data, seed
 metrics.csv          a row a validation
-curves.png           losses and learning rate over the steps
+curves.png           losses, SI-SDR, learning rate and number of sources over the steps
 tensorboard/         the same for TensorBoard
 checkpoints/last.ckpt, best.ckpt
 examples/step-*/     separations of one validation mixture: wav and picture

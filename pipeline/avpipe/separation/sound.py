@@ -19,7 +19,8 @@ def read_mono(path: Path) -> tuple[Float32, int, int]:
         (N,) float32 in [-1, 1], sample rate in Hz, number of channels in the file.
 
     Raises:
-        UsageError: there is no such file, no sound in it, or more than `MAX_SECONDS` of it.
+        UsageError: there is no such file, no sound in it, more than `MAX_SECONDS` of it, or samples
+            that are infinite or no numbers.
     """
     import av
 
@@ -45,7 +46,10 @@ def read_mono(path: Path) -> tuple[Float32, int, int]:
         raise UsageError(f"{path} cannot be read as sound: {error}") from error
     if not parts:
         raise UsageError(f"{path} has no sound")
-    return np.concatenate(parts).astype(np.float32), rate, channels
+    signal = np.concatenate(parts).astype(np.float32)
+    if not np.isfinite(signal).all():
+        raise UsageError(f"{path} has samples that are no numbers: write it anew")
+    return signal, rate, channels
 
 
 def resample(signal: Float32, rate: int, wanted: int) -> Float32:

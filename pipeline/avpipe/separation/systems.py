@@ -41,8 +41,17 @@ def load_system(system: str | Path, device: str) -> "tuple[Separator, Look]":
     return separator.to(device), facts.look(separator)
 
 
-def as_system(separator: "Separator", look: "Look", device: str) -> System:
-    """A separator as a function of pieces."""
+def as_system(
+    separator: "Separator", look: "Look", spelled: Mapping[str, str], device: str
+) -> System:
+    """A separator as a function of pieces.
+
+    Args:
+        separator: in eval mode, on the device.
+        look: what it is shown.
+        spelled: plain name of an instrument -> how the estimates' names spell it.
+        device: for torch.
+    """
     import torch
 
     from avpipe.separation.data import plain
@@ -73,7 +82,7 @@ def as_system(separator: "Separator", look: "Look", device: str) -> System:
             names = dict(enumerate(piece.sources))
             stems = completed(stems, signal, list(piece.sources))
         else:
-            names = dict(enumerate(separator.classes))
+            names = {i: spelled[plain(name)] for i, name in enumerate(separator.classes)}
             names |= dict(zip(indices, piece.sources, strict=True))
         return dict(zip(names.values(), stems.cpu().numpy(), strict=True))
 
