@@ -121,6 +121,33 @@ def test_resuming_a_finished_training_changes_nothing(
         torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"recipe": "few-solos"}, r"has recipe short, not few-solos: --resume goes on with what"),
+        ({"separator": "mhunet"}, r"has separator unet, not mhunet"),
+        ({"seed": 3}, r"has seed 0, not 3"),
+        ({"weights": Path("/runs/other")}, r"has weights none, not /runs/other"),
+        ({"options": {"mask": "binary"}}, r"has separator\.mask ratio, not binary"),
+    ],
+)
+def test_a_training_that_goes_on_stays_what_it_is(
+    notes: Path, six_steps: Result, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        train(config(notes, six_steps.run, resume=True, **changes))
+
+
+def test_a_training_goes_on_with_the_dataset_that_it_has(
+    notes: Path, six_steps: Result, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(six_steps.run, run)
+    replace(runs.read(run), data="solos").write(run)
+    with pytest.raises(UsageError, match=r"has dataset solos, not \w+: --resume goes on"):
+        train(config(notes, run, resume=True))
+
+
 def test_an_interrupted_training_resumes_in_the_middle_of_an_epoch(
     notes: Path, tmp_path: Path, six_steps: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,6 +358,7 @@ def test_the_datasets_categories_become_classes_the_separator_does_not_know(
             r"batches of 3 cannot be shared by 2 devices",
         ),
         ({"resume": True}, r"is not a training: it has no run.json"),
+        ({"weights": Path("nowhere")}, r"nowhere is not a training: it has no run.json"),
     ],
 )
 def test_what_is_impossible_is_one_clear_line_and_writes_nothing(

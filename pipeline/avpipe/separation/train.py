@@ -146,8 +146,38 @@ def _resumed(config: Config) -> "Run":
     from avpipe.separation import runs
 
     run = runs.read(config.out)
+    _refuse_another(run, config)
     changed = configure(Recipe, {**run.recipe, **config.changes}, f"recipe of {config.out}")
     return replace(run, recipe=runs.recipe_facts(changed))
+
+
+def _refuse_another(run: "Run", config: Config) -> None:
+    """A training that goes on is the same in all but its recipe's numbers."""
+    from avpipe import open_dataset
+    from avpipe.separation import separators
+
+    kind = separators.module(run.separator).Config
+    where = f"separator {run.separator}"
+    options = configure(kind, run.options, where)
+    asked = configure(kind, {**run.options, **config.options}, where)
+    pairs = [
+        ("dataset", run.data, open_dataset(config.data).name),
+        ("recipe", run.recipe_name, config.recipe if config.recipe != Config.recipe else None),
+        ("separator", run.separator, config.separator),
+        ("seed", run.seed, config.seed or None),
+        ("weights", run.weights or "none", config.weights and str(config.weights.absolute())),
+        *(
+            (f"separator.{name}", getattr(options, name), getattr(asked, name))
+            for name in config.options
+            if name != "pretrained"  # it was the start, and is not asked for again
+        ),
+    ]
+    for name, before, now in pairs:
+        if now is not None and now != before:
+            raise UsageError(
+                f"{config.out} has {name} {before}, not {now}: --resume goes on with what"
+                " it has, or choose another folder"
+            )
 
 
 def _new(config: Config) -> "Run":
@@ -160,6 +190,8 @@ def _new(config: Config) -> "Run":
     base = recipe(config.recipe)
     if base.starts_from == "weights" and config.weights is None:
         raise UsageError(f"recipe {config.recipe} starts from trained weights: name their run")
+    if config.weights is not None:
+        runs.read(config.weights)
     values = {f.name: getattr(base, f.name) for f in fields(base)}
     chosen: Recipe = configure(Recipe, values | dict(config.changes), f"recipe {config.recipe}")
     separator = config.separator or chosen.separator

@@ -144,7 +144,7 @@ def test_pretrained_weights_that_cannot_be_had_are_one_line(monkeypatch, tmp_pat
     with pytest.raises(ToolMissing, match="weights IMAGENET1K_V1 of resnet18") as caught:
         separation.create("sop", pretrained="imagenet")
     assert "\n" not in str(caught.value)
-    assert 'pretrained="none"' in str(caught.value)
+    assert "--pretrained none" in str(caught.value)
 
 
 def test_the_package_is_imported_and_listed_without_torch():

@@ -42,7 +42,7 @@ def torchvision_model(name: str, weights: str | None) -> Any:
     except (OSError, RuntimeError) as error:  # no network, or a file of another checksum
         raise ToolMissing(
             f"weights {weights} of {name} cannot be downloaded ({error}): go online once,"
-            ' or use pretrained="none"'
+            " or start without them (--pretrained none)"
         ) from error
 
 
