@@ -17,8 +17,9 @@ rate: they are joined to wav files as long as the mean recording of Solos.
   which avpipe replaces on a CPU by matrix products (1,022 samples are 2 x 7 x 73), and what is left
   to the CPU where a GPU makes the spectrograms: clips drawn and cut, against files decoded and cut.
 - `recipes`: steps a second with batches from the bank, with one constant example, and of examples
-  without the network; memory; hours of the whole schedule at that rate. Pictures of separators
-  that see are random and stay on the device: their decoding is not part of this.
+  without the network; memory; hours of the whole schedule at that rate. Batches are the recipe's,
+  on a CPU of 4 mixtures at most. Pictures of separators that see are random and stay on the device:
+  their decoding is not part of this.
 
 What is compared takes turns. On the CPU rates are per second of this process' CPU time, so that
 what else runs on the machine counts little, and are for one process of OMP_NUM_THREADS threads; on
@@ -63,6 +64,8 @@ PAIR = Mixing(combine="mean", gain=(0.5, 1.5), categories="any")
 PAIRS = 8
 """Samples in a batch of the loader."""
 RECIPES = ("short", "thesis-exp-4")
+BATCH_ON_CPU = 4
+"""At most, unless another is asked for: 16 septets take thesis-exp-4 17 GB and half a minute."""
 Call = Callable[[int], object]
 IN_WORKERS = "paper_style_in_workers"
 
@@ -243,7 +246,8 @@ def training(
 ) -> dict[str, Any]:
     """What a recipe's steps cost."""
     chosen = recipe(name)
-    count, how = size or chosen.batch, chosen.mixing(chosen.most)
+    most = BATCH_ON_CPU if device == "cpu" else chosen.batch
+    count, how = size or min(chosen.batch, most), chosen.mixing(chosen.most)
     net = separation.create(chosen.separator, **_options(chosen, bank))
     assert isinstance(net, Trainable)
     runs.apply_recipe(net, chosen.clip)
@@ -318,7 +322,7 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--recipes", default=",".join(RECIPES))
-    parser.add_argument("--batch", type=int)
+    parser.add_argument("--batch", type=int, help="mixtures a step, for every recipe")
     parser.add_argument("--options", default="")
     parser.add_argument("--turn", type=float, default=4.0, help="seconds")
     arguments = parser.parse_args()
