@@ -39,18 +39,30 @@ def _experiment(
     )
 
 
+_BIAS = "its column bias is read as weight of the positive class, 5 as in the code"
+
 _TABLE: dict[int, Recipe] = {
     1: _experiment(1, "", "unet", conditioning="none", frequency="log"),
     2: _experiment(2, "", "unet", conditioning="none"),
     3: _experiment(3, "", "mhunet"),
     4: _experiment(4, "the best published row", "mhunet", "smooth-l1", mask="ratio"),
-    5: _experiment(
-        5, "weight 5 of the positive class is the code's", "mhunet", positive_weight=5.0
+    5: _experiment(5, _BIAS, "mhunet", positive_weight=5.0),
+    6: _experiment(
+        6,
+        f"it does not state the noise: 0.1 of the input's range; {_BIAS}",
+        "mhunet",
+        noise=0.1,
+        positive_weight=5.0,
     ),
-    6: _experiment(6, "it does not state the noise: 0.1 of the input's range", "mhunet", noise=0.1),
     7: _experiment(7, "logarithmic values", "mhunet", values="log"),
     8: replace(
-        _experiment(8, "neither curriculum nor conditioning", "mhunet", conditioning="none"),
+        _experiment(
+            8,
+            f"neither curriculum nor conditioning; {_BIAS}",
+            "mhunet",
+            conditioning="none",
+            positive_weight=5.0,
+        ),
         curriculum=False,
         curriculum_steps=0,
     ),
