@@ -110,6 +110,8 @@ def test_folders_and_lists_that_cannot_be_used_are_one_clear_line(
 ) -> None:
     with pytest.raises(UsageError, match="has no pieces of two or more instruments"):
         evaluate(["mixture"], tmp_path)
+    with pytest.raises(UsageError, match="nowhere does not exist: name a built dataset"):
+        evaluate(["mixture"], tmp_path / "nowhere")
     with pytest.raises(UsageError, match="nothing to evaluate"):
         evaluate([], notes)
     with pytest.raises(UsageError, match="is not a training"):

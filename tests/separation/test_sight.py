@@ -134,6 +134,8 @@ def test_sound_of_pixels_trains_resumes_is_evaluated_and_used(
     shown = Scene((Source(_grey, 100, 25.0), Source(_grey, 100, 25.0)), (0.0, 0.0))
     named = separate(duet, tmp_path / "run", ["violin", "violin"], scene=shown)
     assert list(named.stems) == ["violin-1", "violin-2"]
+    with pytest.raises(UsageError, match="how many sources are there"):
+        separate(duet, tmp_path / "run")
     with pytest.raises(UsageError, match="has no pictures: the players cannot be seen"):
         separate(resources / "urmp_20_tpt_11025.flac", tmp_path / "run", ["trumpet"])
 

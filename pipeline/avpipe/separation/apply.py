@@ -150,7 +150,9 @@ def _names(
 
     classes = facts.classes
     if instruments is None:
-        if "categories" in separator.needs or separator.output == "sources":
+        if separator.output == "sources" and "categories" not in separator.needs:
+            raise UsageError("how many sources are there? Say how many players, or name them")
+        if "categories" in separator.needs:
             raise UsageError(f"which instruments are played? Of {', '.join(classes)}")
         return list(classes)
     if separator.output == "sources" and "categories" not in separator.needs and instruments:

@@ -126,6 +126,8 @@ def evaluate(
     front_end = (trained or list(loaded.values()))[0].front_end
     _check_alike(loaded)
     folder = Path(data)
+    if not folder.is_dir():
+        raise UsageError(f"{folder} does not exist: name a built dataset or a folder of ensembles")
     dataset = open_dataset(folder) if (folder / "MANIFEST.json").exists() else None
     if dataset is not None and "stems" not in dataset.fields:
         if segment_samples is not None:
