@@ -15,7 +15,7 @@ separator is made. What all of them offer is `interface`; around it stand
     evaluation      `evaluate`: `systems` on `testsets` or `mixture_lists`; `metrics` (with `bss`),
                     `scores` and their `tables`
     use             `apply` separates a recording, `player_videos` shows its players
-    files           `checkpoints` that were published, `sound`, `plots`
+    files           `checkpoints` that were published, `sound`, `plots`, `outputs` that are not lost
 """
 
 from collections.abc import Mapping
