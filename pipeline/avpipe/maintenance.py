@@ -112,8 +112,8 @@ class Repaired:
 def repair(out: Path) -> Repaired:
     """Removes what is damaged, and makes the ledger agree with what is there.
 
-    A ledger that cannot be read is made anew from the sidecars and the index: what it knew of
-    attempts and failures is lost, and permanent failures are tried once more.
+    A ledger that is lost or cannot be read is made anew from the sidecars and the index: what it
+    knew of attempts and failures is lost, and permanent failures are tried once more.
     """
     from avpipe.shards import repair as repair_shards
 
@@ -125,7 +125,7 @@ def repair(out: Path) -> Repaired:
             if store.problems(stage, key):
                 removed.append(store.path(stage, key).relative_to(out).as_posix())
                 store.remove(stage, key)
-        if (out / FILE).exists() and any(_ledger_problems(out / FILE, store)):
+        if not (out / FILE).exists() or any(_ledger_problems(out / FILE, store)):
             _rebuild(out, store)
         else:
             _reconcile(out / FILE, store)
@@ -143,12 +143,15 @@ def _reconcile(path: Path, store: Store) -> None:
 
 
 def _rebuild(out: Path, store: Store) -> None:
+    """Makes the ledger anew; of several outputs of a stage, the packed one is the current one."""
     new = out / f"{FILE}.new"
     new.unlink(missing_ok=True)
     _reconcile(new, store)
     with Ledger(new, write=True) as ledger, suppress(DatasetError):
         for recording, signature, summary in packing.published(out, store, ledger):
             ledger.completed(recording, summary.as_json(), signature)
+            for stage, key in summary.keys.items():
+                ledger.reached(recording, stage, key, ledger.digest(stage, key))
     (out / f"{FILE}-journal").unlink(missing_ok=True)
     new.replace(out / FILE)
 

@@ -181,6 +181,17 @@ def test_gc_without_a_ledger_removes_nothing(done: Make, tmp_path: Path) -> None
     assert collect(out).artifacts == ()
 
 
+def test_gc_spares_what_is_packed_though_the_ledger_was_lost(
+    done: Make, run: Run, tmp_path: Path
+) -> None:
+    out, upgraded = tmp_path / "out", settings(detect=toy.options(weights="new"))
+    run(done(settings=upgraded))
+    (out / FILE).unlink()
+    repair(out)
+    collect(out)
+    assert ran(run(done(settings=upgraded))) == {}
+
+
 def test_maintenance_waits_for_no_build_but_says_that_there_is_one(
     done: Make, tmp_path: Path
 ) -> None:
