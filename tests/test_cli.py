@@ -13,6 +13,7 @@ import typer
 
 from artifacts import RESOURCES
 from avpipe import cli
+from avpipe.ledger import FILE, Ledger
 
 COMMANDS = sorted(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
 HEAVY = ("numpy", "pandas", "dask", "distributed", "torch", "h5py", "av", "mediapipe", "yt_dlp")
@@ -88,6 +89,7 @@ def test_what_is_not_installed_is_named_in_one_line(arguments: list[str]) -> Non
         (["status", "dmeo"], "did you mean demo?"),
         (["stats", "."], "nothing has been built"),
         (["inspect", "nothing-here.h5"], "no file nothing-here.h5"),
+        (["inspect", "nothing-here.h5", "--png", "a.png"], "name its recording with --id"),
         (["errors", "demo", "--class", "gone"], "removed"),
         (["errors", "demo", "--stage", "nowhere"], "download"),
         (["train", "--set", "lr=3"], "recipe.NAME=VALUE"),
@@ -183,6 +185,17 @@ def test_what_was_built_is_found_by_its_name_its_manifest_and_its_folder(
     assert cli.run(["errors", "phrases", "--id", "nobody"]) == 2
     assert cli.run(["report", "phrases", "--out-file", "list.csv/page.html"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_a_dataset_without_shards_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Ledger(tmp_path / FILE, write=True):
+        pass
+    assert cli.run(["inspect", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path} holds no shards: nothing is packed\n"
+    assert cli.run(["inspect", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
 
 
 def test_plan_prints_one_json_document_and_changes_nothing(tmp_path: Path) -> None:

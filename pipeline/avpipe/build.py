@@ -16,6 +16,7 @@ from avpipe.engine.observer import Observer, Unwatched
 from avpipe.engine.plan import StageCount, Status
 from avpipe.engine.profile import Profile, read_profile
 from avpipe.engine.publication import Publication, as_published
+from avpipe.engine.recovery import is_lost, rebuild
 from avpipe.engine.request import RELEASED, SERVED, Request, kept
 from avpipe.engine.run import Run
 from avpipe.engine.stop import DRAIN_SECONDS, Stop
@@ -132,7 +133,7 @@ def build(
     request = request.restricted()
     selected = request.selected()
     request.planner(None)  # what cannot be built is told before anything starts
-    with exclusive(request.out), Ledger(request.out / FILE, write=True) as ledger:
+    with exclusive(request.out), _ledger(request, observer) as ledger:
         request.store.sweep()
         with _interruptible(observer) as stop, _server(request.manifest) as server:
             run = Run(
@@ -161,6 +162,15 @@ def build(
             if request.until is None and not stop.draining:
                 _publish(request, ledger, result, report, stop)
     return report
+
+
+def _ledger(request: Request, observer: Observer) -> Ledger:
+    """The ledger to write. One that was lost is made anew, or a build of some of the recordings
+    would publish no others."""
+    if is_lost(request.out, request.store):
+        observer.message(f"{FILE} was lost: it is made anew from the artifacts")
+        rebuild(request.out, request.store)
+    return Ledger(request.out / FILE, write=True)
 
 
 def compact(request: Request) -> Report:

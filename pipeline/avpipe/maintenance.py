@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from avpipe import sync
-from avpipe.engine import packing
-from avpipe.engine.plan import restore
+from avpipe.engine.recovery import rebuild, reconcile
 from avpipe.errors import AvpipeError, DatasetError
 from avpipe.ledger import FILE, Ledger, existing
 from avpipe.lock import exclusive
@@ -112,8 +111,8 @@ class Repaired:
 def repair(out: Path) -> Repaired:
     """Removes what is damaged, and makes the ledger agree with what is there.
 
-    A ledger that cannot be read is made anew from the sidecars and the index: what it knew of
-    attempts and failures is lost, and permanent failures are tried once more.
+    A ledger that is lost or cannot be read is made anew from the sidecars and the index: what it
+    knew of attempts and failures is lost, and permanent failures are tried once more.
     """
     from avpipe.shards import repair as repair_shards
 
@@ -125,32 +124,12 @@ def repair(out: Path) -> Repaired:
             if store.problems(stage, key):
                 removed.append(store.path(stage, key).relative_to(out).as_posix())
                 store.remove(stage, key)
-        if (out / FILE).exists() and any(_ledger_problems(out / FILE, store)):
-            _rebuild(out, store)
+        if not (out / FILE).exists() or any(_ledger_problems(out / FILE, store)):
+            rebuild(out, store)
         else:
-            _reconcile(out / FILE, store)
+            reconcile(out / FILE, store)
         removed += repair_shards(out)
         return Repaired(len(list(store.artifacts())), tuple(removed))
-
-
-def _reconcile(path: Path, store: Store) -> None:
-    with Ledger(path, write=True) as ledger:
-        known, there = set(ledger.known()), set(store.artifacts())
-        ledger.forget_artifacts(known - there)
-        for stage, key in sorted(there - known):
-            recording = restore(ledger, store, stage, key)
-            ledger.reached(recording, stage, key, ledger.digest(stage, key))
-
-
-def _rebuild(out: Path, store: Store) -> None:
-    new = out / f"{FILE}.new"
-    new.unlink(missing_ok=True)
-    _reconcile(new, store)
-    with Ledger(new, write=True) as ledger, suppress(DatasetError):
-        for recording, signature, summary in packing.published(out, store, ledger):
-            ledger.completed(recording, summary.as_json(), signature)
-    (out / f"{FILE}-journal").unlink(missing_ok=True)
-    new.replace(out / FILE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,18 @@ def test_a_ledger_that_is_gone_is_no_loss(done: Make, run: Run, tmp_path: Path) 
     assert shards(tmp_path / "out") == before
 
 
+def test_a_build_of_some_recordings_without_a_ledger_publishes_all(
+    done: Make, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "out" / FILE).unlink()
+    before = shards(tmp_path / "out")
+    report = run(done(ids=("violin",)))
+    assert (ran(report), report.segments) == ({}, 3)
+    assert shards(tmp_path / "out") == before
+    assert verify(tmp_path / "out").problems == ()
+    assert collect(tmp_path / "out").artifacts == ()
+
+
 def test_a_rebuilt_ledger_still_knows_what_is_published(
     done: Make, run: Run, tmp_path: Path
 ) -> None:
@@ -179,6 +191,17 @@ def test_gc_without_a_ledger_removes_nothing(done: Make, tmp_path: Path) -> None
     assert not (out / FILE).exists()
     assert repair(out).artifacts == 18
     assert collect(out).artifacts == ()
+
+
+def test_gc_spares_what_is_packed_though_the_ledger_was_lost(
+    done: Make, run: Run, tmp_path: Path
+) -> None:
+    out, upgraded = tmp_path / "out", settings(detect=toy.options(weights="new"))
+    run(done(settings=upgraded))
+    (out / FILE).unlink()
+    repair(out)
+    collect(out)
+    assert ran(run(done(settings=upgraded))) == {}
 
 
 def test_maintenance_waits_for_no_build_but_says_that_there_is_one(

@@ -35,6 +35,8 @@ def inspect(
     """
     from avpipe.report.shard import as_text, describe
 
+    if recording is None and not (png is None and seconds is None):
+        raise UsageError("--png and --seconds are of a picture: name its recording with --id")
     shard = Path(dataset)
     if shard.suffix == ".h5":
         if not shard.is_file():
@@ -51,7 +53,9 @@ def inspect(
     if json:
         output.document(facts)
     else:
-        output.text("\n\n".join(as_text(f) for f in facts))
+        output.text(
+            "\n\n".join(map(as_text, facts)) or f"{folder} holds no shards: nothing is packed"
+        )
     return 0
 
 
