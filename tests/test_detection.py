@@ -106,9 +106,10 @@ def test_a_folder_that_cannot_be_made_is_said(clip, tmp_path):
         detect_file(clip, tmp_path / "file" / "out", **TOY)
 
 
-def test_the_command_says_what_it_found(clip, tmp_path, capsys):
+@pytest.mark.parametrize("setting", ["threshold=2.0", "detect.options.threshold=2.0"])
+def test_the_command_says_what_it_found(clip, tmp_path, setting, capsys):
     arguments = ["detect", str(clip), "--out", str(tmp_path), "--detector", "plugins.toy"]
-    arguments += ["--set", "threshold=2.0", "--no-overlay", "--format", "json"]
+    arguments += ["--set", setting, "--no-overlay", "--format", "json"]
     assert cli.run([*arguments, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["hands"] == {"left": 0, "right": 0, "any": 0}

@@ -117,6 +117,8 @@ def test_cuda_that_is_not_there_is_one_clear_line(name, monkeypatch):
         np.zeros((4, 4, 1), np.uint8),
         np.zeros((4, 4, 3), np.float32),
         np.zeros((0, 4, 3), np.uint8),
+        None,
+        [[[0, 0, 0]]],
     ],
 )
 def test_frames_that_are_not_rgb_are_refused_in_one_line(frame):

@@ -55,10 +55,20 @@ def test_confidence_above_one_counts_as_one(tmp_path, rows):
         ('{"people": []}', "not a list of people"),
         ('[{"image_id": "frame.jpg", "keypoints": []}]', "holds no frame number"),
         ('[{"image_id": "1.jpg", "keypoints": [1, 2, 3]}]', r"people have \[1\] joints"),
-        ('[{"image_id": "1.jpg", "keypoints": {"0": 1}}]', "must be numbers"),
+        (
+            '[{"image_id": "1.jpg", "keypoints": [0, 0, 0]},'
+            ' {"image_id": "2.jpg", "keypoints": {"0": 1}}]',
+            r"\[1\]\.keypoints \(2\.jpg\) must be numbers",
+        ),
     ],
 )
 def test_what_alphapose_did_not_write_is_a_failure(tmp_path, content, message):
     (tmp_path / f"{ID}.json").write_text(content)
     with pytest.raises(RecordingFailed, match=message):
+        load("alphapose", tmp_path)
+
+
+def test_a_picture_named_by_its_date_is_no_frame_and_takes_no_time(tmp_path, rows):
+    write_alphapose(tmp_path / f"{ID}.json", rows, 26, first=20_231_105_120_000)
+    with pytest.raises(RecordingFailed, match="20231105120060 frames for a video of 60"):
         load("alphapose", tmp_path)

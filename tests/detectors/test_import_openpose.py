@@ -64,7 +64,7 @@ def test_frames_without_anybody_are_not_detected(tmp_path):
         ("{", "is not JSON"),
         ("[]", "no list of people"),
         ('{"people": [[]]}', "no list of people"),
-        ('{"people": [{"pose_keypoints_2d": [1, 2]}]}', "three a joint"),
+        ('{"people": [{"pose_keypoints_2d": [1, 2]}]}', r"people\[0\]\.pose_k.* three a joint"),
         ('{"people": [{"pose_keypoints_2d": ["a", "b", "c"]}]}', "must be numbers"),
         ('{"people": [{"pose_keypoints_2d": [9, 9, 1]}]}', "a body has 1 joints, not 25 or 18"),
         (json.dumps({"people": [{"pose_keypoints_2d": [0.5] * 75}]}), "--keypoint_scale 0"),
@@ -76,7 +76,11 @@ def test_frames_without_anybody_are_not_detected(tmp_path):
             json.dumps(
                 {"people": [{"pose_keypoints_2d": [5] * 75, "hand_left_keypoints_2d": [1, 2, 3]}]}
             ),
-            "hand_left_keypoints_2d has 1 joints, not 21",
+            r"people\[0\]\.hand_left_keypoints_2d has 1 joints, not 21",
+        ),
+        (
+            json.dumps({"people": [{"pose_keypoints_2d": n * [5]} for n in (75, 2)]}),
+            r"people\[1\]\.pose_keypoints_2d must be numbers",
         ),
     ],
 )

@@ -233,6 +233,21 @@ def test_left_and_right_change_places_in_a_mirror(performer, violin):
     assert np.linalg.norm(bow - ([width, 0] + other * [-1, 1]), axis=1).max() < 25
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threads": -3}, "threads = -3: must be at least 0"),
+        ({"wrist_gate": -1}, "wrist_gate = -1.0: must be above 0"),
+        ({"wrist_gate": float("nan")}, "wrist_gate = nan: must be above 0"),
+        ({"heat_map_window": 8}, "heat_map_window = 8: must be odd"),
+        ({"players": 0}, "players = 0: must be at least 1"),
+    ],
+)
+def test_a_parameter_that_cannot_be_is_refused_in_one_line(options, message):
+    with pytest.raises(UsageError, match=f"mediapipe: {message}$"):
+        detectors.create("mediapipe", **options)
+
+
 def test_the_identity_changes_with_what_shapes_the_output_only():
     plain = mediapipe.identity(Config())
     assert plain == mediapipe.identity(Config(threads=3, batch=5))

@@ -112,6 +112,30 @@ def test_values_that_are_no_numbers_are_refused(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(document))
     with pytest.raises(UsageError, match="finite"):
         read(tmp_path / "a.json")
+    write(tmp_path / "a.h5", person(1), "h5")
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        file["xy"][0, 0] = np.nan
+    with pytest.raises(UsageError, match="finite"):
+        read(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"frames": [{"joints": [1]}]}, "no attribute"),
+        ({"frames": [{"joints": {"tail": [1, 2, 1]}}]}, "no joint 'tail'"),
+        ({"frames": [{"joints": {"nose": [1, 2, 5]}}]}, "not in \\[0, 1\\]"),
+        ({"topology": "other"}, "unknown topology"),
+        ({"fps": 0}, "fps is 0"),
+        ({"fps": "fast"}, "could not convert"),
+    ],
+)
+def test_a_document_that_somebody_changed_is_one_line_that_names_it(tmp_path, change, message):
+    write(tmp_path / "a.json", person(1), "json")
+    document = json.loads((tmp_path / "a.json").read_text()) | change
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    with pytest.raises(UsageError, match=rf"a\.json is no file of keypoints.*{message}"):
+        read(tmp_path / "a.json")
 
 
 def test_h5_does_not_follow_links_out_of_the_file(tmp_path):

@@ -47,10 +47,12 @@ def detect(
     from avpipe.cli.options import parse_settings
     from avpipe.detection import detect_file
 
-    for text in setting or []:
+    # What builds are told to set is understood here, too: errors and documents name it so.
+    settings = [text.removeprefix("detect.options.") for text in setting or []]
+    for text in settings:
         if not text.partition("=")[1] or text.startswith("="):
             raise UsageError(f"--set {text}: must be option=value, as in faces=true")
-    options = parse_settings([f"detect.{text}" for text in setting or []]).get("detect", {})
+    options = parse_settings([f"detect.{text}" for text in settings]).get("detect", {})
     found = detect_file(
         file,
         out,

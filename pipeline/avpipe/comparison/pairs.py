@@ -100,7 +100,9 @@ def pick(found: Sequence[Detection], selector: str) -> Detection:
         return meant[0]
     what = "several detections are" if meant else "no detection is"
     listed = "; ".join(d.label for d in meant or found) or "nothing has been detected"
-    raise UsageError(f"{what} {selector!r} (a detector, or digits of its digest): {listed}")
+    differ = "; without A and B, avpipe compare says how they differ" if meant else ""
+    text = f"{what} {selector!r} (a detector, or digits of its digest): {listed}{differ}"
+    raise UsageError(text)
 
 
 class DatasetPairs(Mapping[str, Pair]):

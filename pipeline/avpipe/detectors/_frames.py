@@ -29,5 +29,8 @@ def checked(frames: Iterable[F]) -> Iterator[F]:
 
 
 def _check(frame: Any, index: int) -> None:
+    if not isinstance(frame, np.ndarray):
+        kind = type(frame).__name__
+        raise UsageError(f"frame {index} is no array but {kind}: give (H, W, 3) uint8 RGB")
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
         raise UsageError(f"frame {index} is {frame.dtype} {frame.shape}: give (H, W, 3) uint8 RGB")

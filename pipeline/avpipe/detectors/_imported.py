@@ -84,8 +84,11 @@ def read_json(path: Path) -> Any:
         raise unreadable(path, f"is not JSON: {error}") from error
 
 
-def points(values: Any, path: Path) -> Float32:
+def points(values: Any, path: Path, entry: str) -> Float32:
     """(K, 3) from a flat list x, y, confidence, x, ...; (0, 3) from an empty one.
+
+    Args:
+        values: what `entry` of `path` is.
 
     Raises:
         RecordingFailed: it is not a list of numbers, three a joint.
@@ -93,7 +96,8 @@ def points(values: Any, path: Path) -> Float32:
     try:
         return np.array(values, np.float32).reshape(-1, 3)
     except (TypeError, ValueError) as error:
-        raise unreadable(path, f"keypoints must be numbers, three a joint ({error})") from error
+        text = f"{entry} must be numbers, three a joint ({error})"
+        raise unreadable(path, text) from error
 
 
 def number(name: str, path: Path) -> int:
@@ -111,12 +115,7 @@ def number(name: str, path: Path) -> int:
 def fitted(keypoints: Keypoints, frames: int, slack: int) -> Keypoints:
     """As many frames as the video has, by the rule of `Files.slack_frames`."""
     lacking = frames - len(keypoints)
-    if abs(lacking) > slack:
-        raise RecordingFailed(
-            FailureClass.UNREADABLE,
-            f"keypoints of {len(keypoints)} frames for a video of {frames}: they are of another"
-            f" rate or video (up to {slack} more or less are fitted: detect.options.slack_frames)",
-        )
+    check_length(len(keypoints), frames, slack)
     if lacking <= 0:
         return keypoints[:frames]
     k = len(keypoints.topology)
@@ -125,6 +124,20 @@ def fitted(keypoints: Keypoints, frames: int, slack: int) -> Keypoints:
         np.concatenate([keypoints.confidence, np.zeros((lacking, k), np.float32)]),
         keypoints.topology,
     )
+
+
+def check_length(found: int, frames: int, slack: int) -> None:
+    """Whether keypoints of `found` frames can be fitted to a video of `frames`.
+
+    Raises:
+        RecordingFailed: they differ by more than `slack`.
+    """
+    if abs(frames - found) > slack:
+        raise RecordingFailed(
+            FailureClass.UNREADABLE,
+            f"keypoints of {found} frames for a video of {frames}: they are of another"
+            f" rate or video (up to {slack} more or less are fitted: detect.options.slack_frames)",
+        )
 
 
 def digest(files: list[Path]) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 from avpipe.config import key_parameters
 from avpipe.detectors._imported import (
     Files,
+    check_length,
     digest,
     fitted,
     missing,
@@ -109,7 +110,9 @@ def load(config: Config, recording: Recording, frames: int) -> dict[str, Keypoin
     joints = sizes.pop()
     body = len(topology(_LAYOUTS[joints].body))
     everyone = People(joints, body)
-    for frame in range(max([frames - 1, *people_of]) + 1):
+    length = max([frames - 1, *people_of]) + 1
+    check_length(length, frames, config.slack_frames)  # a name may hold any number, a date say
+    for frame in range(length):
         everyone.append(np.array(people_of.get(frame, []), np.float32))
     fields = _fields(everyone.performer(), _LAYOUTS[joints])
     if config.faces and "face_landmarks" not in fields:
@@ -149,10 +152,11 @@ def _people(path: Path, first_frame: int) -> dict[int, list[Float32]]:
     if not isinstance(listed, list) or not all(isinstance(person, dict) for person in listed):
         raise unreadable(path, "is not a list of people, as AlphaPose writes it by default")
     people_of: dict[int, list[Float32]] = defaultdict(list)
-    for person in listed:
+    for index, person in enumerate(listed):
         image = person.get("image_id", "")
         frame = number(Path(str(image)).stem, path) - first_frame
         if frame < 0:
             raise unreadable(path, f"image_id {image!r} comes before first_frame {first_frame}")
-        people_of[frame].append(points(person.get("keypoints", []), path))
+        entry = f"[{index}].keypoints ({image})"
+        people_of[frame].append(points(person.get("keypoints", []), path, entry))
     return people_of

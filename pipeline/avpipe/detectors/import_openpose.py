@@ -133,21 +133,22 @@ def _people(path: Path) -> list[Float32]:
     listed = content.get("people") if isinstance(content, dict) else None
     if not isinstance(listed, list) or not all(isinstance(person, dict) for person in listed):
         raise unreadable(path, "has no list of people, as OpenPose writes it")
-    return [_person(person, path) for person in listed]
+    return [_person(person, path, f"people[{index}]") for index, person in enumerate(listed)]
 
 
-def _person(person: dict[str, Any], path: Path) -> Float32:
-    body = points(person.get("pose_keypoints_2d", []), path)
+def _person(person: dict[str, Any], path: Path, entry: str) -> Float32:
+    name = f"{entry}.pose_keypoints_2d"
+    body = points(person.get("pose_keypoints_2d", []), path, name)
     if len(body) not in _BODIES:
-        raise unreadable(
-            path, f"a body has {len(body)} joints, not {' or '.join(map(str, _BODIES))}"
-        )
+        known = " or ".join(map(str, _BODIES))
+        raise unreadable(path, f"{name}: a body has {len(body)} joints, not {known}")
     if body[:, 2].any() and body[:, :2].max() <= 1:
-        raise unreadable(path, "keypoints are not in pixels: run OpenPose with --keypoint_scale 0")
+        text = f"{name} is not in pixels: run OpenPose with --keypoint_scale 0"
+        raise unreadable(path, text)
     parts = [body]
-    for name, joints in _PARTS:
-        part = points(person.get(name, []), path)
+    for key, joints in _PARTS:
+        part = points(person.get(key, []), path, f"{entry}.{key}")
         if len(part) not in (0, joints):
-            raise unreadable(path, f"{name} has {len(part)} joints, not {joints}")
+            raise unreadable(path, f"{entry}.{key} has {len(part)} joints, not {joints}")
         parts.append(part if len(part) else np.zeros((joints, 3), np.float32))
     return np.concatenate(parts)

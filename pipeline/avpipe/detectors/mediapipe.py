@@ -14,6 +14,7 @@ Source: Bazarevsky et al., "BlazePose", 2020; Zhang et al., "MediaPipe Hands", 2
 and Bazarevsky, "MediaPipe Holistic", 2020 (regions of the hands).
 """
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -95,6 +96,12 @@ class Config:
         for name in ("players", "key_frames", "fallback_frames", "heat_map_window", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: must be at least 1")
+        if self.threads < 0:
+            raise ValueError(f"threads = {self.threads}: must be at least 0")
+        if not 0 < self.wrist_gate < math.inf:
+            raise ValueError(f"wrist_gate = {self.wrist_gate}: must be above 0")
+        if not self.heat_map_window % 2:
+            raise ValueError(f"heat_map_window = {self.heat_map_window}: must be odd")
 
 
 def identity(config: Config, weights: Path = WEIGHTS) -> dict[str, Any]:

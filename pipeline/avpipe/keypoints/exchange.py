@@ -17,6 +17,7 @@ float32. A csv does not say which detector it is from, nor of which field it is.
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from avpipe.errors import UsageError
+from avpipe.errors import AvpipeError, UsageError
 from avpipe.keypoints.topologies import names, topology
 from avpipe.types import Float32, Keypoints, Topology
 
@@ -63,7 +64,7 @@ def read(path: Path) -> KeypointsFile:
         return _FORMATS[ending].read(path)
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist") from None
-    except (KeyError, ValueError, TypeError, OSError) as error:
+    except (AvpipeError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
         text = " ".join(str(error).split())
         raise UsageError(f"{path} is no file of keypoints as avpipe writes them: {text}") from error
 
@@ -107,7 +108,8 @@ def _read_h5(path: Path) -> KeypointsFile:
             shard.topology_of(file),
         )
     detector = json.loads(attributes["detector"])
-    return KeypointsFile(keypoints, attributes["fps"], attributes["field"], detector)
+    _check_values(keypoints.xy, keypoints.confidence)
+    return KeypointsFile(keypoints, float(attributes["fps"]), attributes["field"], detector)
 
 
 def _write_json(path: Path, content: KeypointsFile) -> None:
@@ -143,7 +145,7 @@ def _read_json(path: Path) -> KeypointsFile:
         for joint, found in frame["joints"].items():
             values[t, layout.index(joint)] = found
     return KeypointsFile(
-        _keypoints(values, layout), document["fps"], document["field"], document["detector"]
+        _keypoints(values, layout), float(document["fps"]), document["field"], document["detector"]
     )
 
 
@@ -188,6 +190,8 @@ def _check(attributes: Mapping[str, Any]) -> None:
     found = attributes.get("format"), attributes.get("version")
     if found != (FORMAT, VERSION):
         raise ValueError(f"it is {found}, not {(FORMAT, VERSION)}")
+    if not 0 < float(attributes["fps"]) < math.inf:
+        raise ValueError(f"fps is {attributes['fps']}")
 
 
 def _seconds(frame: int, content: KeypointsFile) -> float:
@@ -205,9 +209,15 @@ def _parts(keypoints: Keypoints) -> Iterator[tuple[int, Any]]:
 
 
 def _keypoints(values: Float32, layout: Topology) -> Keypoints:
-    if not np.isfinite(values).all():
-        raise ValueError("it holds values that are no finite numbers")
+    _check_values(values[:, :, :2], values[:, :, 2])
     return Keypoints(values[:, :, :2], values[:, :, 2], layout)
+
+
+def _check_values(xy: Float32, confidence: Float32) -> None:
+    if not (np.isfinite(xy).all() and np.isfinite(confidence).all()):
+        raise ValueError("it holds values that are no finite numbers")
+    if ((confidence < 0) | (confidence > 1)).any():
+        raise ValueError("it holds confidences that are not in [0, 1]")
 
 
 def _columns(layout: Topology) -> list[str]:

@@ -5,9 +5,17 @@ Media come from strangers. Every file is opened as a file, by a fixed list of co
 and nothing that it refers to is followed.
 """
 
-from avpipe.media.decode import decode_frames, decode_planes, read_audio
+from avpipe.media.decode import decode_frames, decode_planes, decodes, read_audio
 from avpipe.media.facts import Scan
 from avpipe.media.nvdec import NvdecPlanes
 from avpipe.media.scan import scan
 
-__all__ = ["NvdecPlanes", "Scan", "decode_frames", "decode_planes", "read_audio", "scan"]
+__all__ = [
+    "NvdecPlanes",
+    "Scan",
+    "decode_frames",
+    "decode_planes",
+    "decodes",
+    "read_audio",
+    "scan",
+]

@@ -33,6 +33,16 @@ def decode_frames(path: Path, threads: int = 1) -> Iterator[Frame]:
         yield _rgb(picture)
 
 
+def decodes(path: Path) -> bool:
+    """Whether `decode_frames` comes to the end of a video."""
+    try:
+        for _ in decoded(path):
+            pass
+    except RecordingFailed:
+        return False
+    return True
+
+
 def decode_planes(path: Path, threads: int = 1) -> Iterator[Frame | I420]:
     """As `decode_frames`, but frames whose RGB `I420.rgb` makes to the bit are left in 4:2:0."""
     matrices: dict[tuple[Any, ...], Matrix | None] = {}

@@ -5,7 +5,8 @@ Out: `video.mp4`, T frames of h264 yuv420p at a constant rate, upright, and `vid
      the last one presented at or before t / fps seconds (the first one, before that); the last one
      is held to the end. A recording without video has no `video.mp4`, and `video.json` says so.
 
-A file that is already what would come out is copied packet by packet instead of encoded again.
+A file that is already what would come out, and decodes, is copied packet by packet instead of
+encoded again. In one with a scratch the decoder hides it, as `avpipe.media.ffmpeg` allows.
 """
 
 import json
@@ -15,14 +16,14 @@ from typing import Any
 
 from avpipe.config import runtime_only
 from avpipe.errors import FailureClass, RecordingFailed
-from avpipe.media import Scan, ffmpeg, scan
+from avpipe.media import Scan, decodes, ffmpeg, scan
 from avpipe.media.facts import VideoStream, media_file
 from avpipe.stages import Facts, Job, Pool
 from avpipe.timegrid import exact
 
 NEEDS: tuple[str, ...] = ("download",)
 POOL: Pool = "cpu"
-VERSION = 1
+VERSION = 2
 
 GRAPH = (
     "scale=iw:ih,tpad=stop_duration=1:stop_mode=clone,fps={fps}:start_time=0:round=up,"
@@ -71,9 +72,12 @@ def run(job: Job) -> Facts:
     if source.video:
         target = job.out / "video.mp4"
         media = media_file(job.inputs["download"])
-        copied = is_on_grid(source.video, frames, config.fps)
-        convert = _copy if copied else _encode
-        ffmpeg.run(convert(media, source.video, frames, target, config), config.timeout_seconds)
+        if is_on_grid(source.video, frames, config.fps):
+            command = ffmpeg.output(media, source.video.index, target, vcodec="copy")
+            ffmpeg.run(command, config.timeout_seconds)
+            copied = decodes(target)
+        if not copied:
+            ffmpeg.run(_encode(media, source.video, frames, target, config), config.timeout_seconds)
         written = _verify(target, frames, config.fps)
         facts |= {"present": True, "width": written.width, "height": written.height}
     (job.out / "video.json").write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
@@ -88,10 +92,6 @@ def is_on_grid(video: VideoStream, frames: int, fps: float) -> bool:
         and exact(video.average_rate) == exact(fps)
         and video.packets == frames
     )
-
-
-def _copy(media: Path, video: VideoStream, frames: int, target: Path, config: Config) -> Any:
-    return ffmpeg.output(media, video.index, target, vcodec="copy")
 
 
 def _encode(media: Path, video: VideoStream, frames: int, target: Path, config: Config) -> Any:
