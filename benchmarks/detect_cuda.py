@@ -3,7 +3,9 @@
     python benchmarks/detect_cuda.py [--device cuda] [--frames 60] [--processes 1,4,8]
         [--video FILE]
 
-Needs numpy, torch and opencv (or PyAV) besides avpipe's own files: no mediapipe, no LiteRT. Takes
+Needs numpy, torch and opencv besides avpipe's own files. With PyAV the file is decoded as a build
+decodes it, and by NVDEC, and with imageio-ffmpeg it is H.264 (or give one with --video); without
+them it is MPEG-4 and OpenCV decodes it. With ai-edge-litert the CPU's keypoints are LiteRT's. Takes
 some minutes and ends with status 1 if a bound is broken. In turn: arithmetic and crops against
 the CPU's; every model against the CPU's; keypoints of three clips in `exact` against the CPU's and
 in `fast` against `exact`; the same bits for any batch size and after memory has run out; memory;

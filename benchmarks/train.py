@@ -255,13 +255,14 @@ def training(
     if "compile" in options:
         net.compile()
     optimiser = torch.optim.SGD(net.parameters(), 1e-6)
-    pictures = torch.randint(0, 256, (1, 1, chosen.pictures, 3, 224, 224), dtype=torch.uint8)
+    shape = (1, 1, chosen.pictures, 3, 224, 224)
+    pictures = torch.randint(0, 256, shape, dtype=torch.uint8, device=device)
 
     def example(step: int) -> tuple[Batch, Any]:
         drawn = mixing.draw(bank, how, count, 0, step)
         batch = mixing.batch(bank, drawn, how, device)
         if "frames" in net.needs:
-            seen = pictures.to(device).expand(*batch.sources.shape[:2], -1, -1, -1, -1)
+            seen = pictures.expand(*batch.sources.shape[:2], -1, -1, -1, -1)
             batch = batch._replace(context=batch.context._replace(frames=seen))
         return batch, net.example(batch.mixture, batch.sources, batch.context)
 

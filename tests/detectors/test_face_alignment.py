@@ -14,6 +14,7 @@ from avpipe import detectors
 from avpipe.detectors import _fan, face_alignment
 from avpipe.detectors.face_alignment import Config
 from avpipe.errors import ToolMissing, UsageError
+from pretended_cuda import pretended
 
 torch = pytest.importorskip("torch")
 package = pytest.importorskip("face_alignment")
@@ -99,6 +100,20 @@ def test_points_do_not_depend_on_the_batch(detector, noise):
     np.testing.assert_allclose(one.xy, two.xy, atol=1e-3)
     np.testing.assert_allclose(one.confidence, two.confidence, rtol=1e-3, atol=1e-5)
     assert (one.xy[0] != one.xy[1]).any()
+
+
+def test_on_a_device_the_points_are_the_cpus_and_no_clock_chooses_kernels(
+    real, weights, noise, monkeypatch
+):
+    expected = varied(real, real._network, flip=False).detect(noise[:1])["face_landmarks"]
+    with pretended(monkeypatch):
+        there = detectors.create("face-alignment", "cuda", weights=str(weights), flip=False)
+        found = there.detect(noise[:1])["face_landmarks"]
+    np.testing.assert_allclose(found.xy, expected.xy, atol=1e-3)
+    np.testing.assert_allclose(found.confidence, expected.confidence, atol=1e-5)
+    assert (
+        not torch.backends.cudnn.benchmark
+    )  # the package would have set it, for all of the process
 
 
 def marker(shape: tuple[int, int], x: int, y: int) -> np.ndarray:

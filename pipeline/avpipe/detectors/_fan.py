@@ -24,6 +24,8 @@ LEAST_SIDE = 128
 """px; smaller pictures are searched with a black margin: S3FD halves them seven times."""
 _SIDE, _MAP = 256, 64
 """px; sides of FAN's input and of its heat maps."""
+_MEAN = (104.0, 117.0, 123.0)
+"""Blue, green and red that S3FD was trained without."""
 
 
 class Crop(NamedTuple):
@@ -107,12 +109,12 @@ def plausible(boxes: list[Floats], width: int, height: int) -> list[Floats]:
 
 def halving(work: Callable[[list[Item]], list[Result]], items: list[Item]) -> list[Result]:
     """`work(items)`, in halves as long as the memory of the device does not suffice."""
-    import torch
+    from avpipe.detectors._mediapipe.torch_memory import is_out_of_memory
 
     try:
         return work(items)
-    except torch.cuda.OutOfMemoryError:
-        if len(items) < 2:
+    except RuntimeError as error:
+        if len(items) < 2 or not is_out_of_memory(error):
             raise
     half = len(items) // 2
     return halving(work, items[:half]) + halving(work, items[half:])
@@ -128,6 +130,26 @@ def face_detector(path: Path, device: str, min_score: float) -> Any:
         return FaceDetector(device, path_to_detector=str(path), filter_threshold=min_score)
     except (RuntimeError, UnpicklingError) as error:
         raise _not_weights(path, "S3FD", error) from error
+
+
+def faces(detector: Any, pictures: npt.NDArray[np.uint8], device: str) -> list[Any]:
+    """Boxes of faces in each of some pictures (B, H, W, 3), in their px.
+
+    As the detector's `detect_from_batch`, which on CUDA lets cuDNN choose its algorithms by the
+    clock, for the whole process: boxes would differ from run to run.
+    """
+    import torch
+    from face_alignment.detection.sfd.detect import get_predictions
+
+    from avpipe.detectors._precision import strict
+
+    blue_first = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).flip(1).float()
+    mean = torch.tensor(_MEAN, device=device)[:, None, None]
+    with torch.inference_mode(), strict():
+        maps = detector.face_detector(blue_first - mean)
+        maps[::2] = [scores.softmax(1) for scores in maps[::2]]
+    found = get_predictions([one.cpu().numpy() for one in maps], len(pictures))
+    return [detector._filter_bboxes(boxes) for boxes in found]
 
 
 def network(path: Path, device: str) -> Any:

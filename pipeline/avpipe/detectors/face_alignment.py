@@ -33,6 +33,7 @@ from avpipe.detectors._fan import (
     Floats,
     cut,
     face_detector,
+    faces,
     halving,
     network,
     peaks,
@@ -145,16 +146,13 @@ class FaceAlignment:
 
     def _faces(self, batch: list[Frame]) -> list[list[Floats]]:
         """Boxes (left, top, right, bottom, score) of each frame, the largest first."""
-        import torch
-
         scale, pictures = searched(batch, self.config.search_side)
-        tensor = torch.from_numpy(pictures).permute(0, 3, 1, 2)
         height, width = batch[0].shape[:2]
         return [
             plausible([box / (scale, scale, scale, scale, 1) for box in boxes], width, height)[
                 : self.config.faces_max
             ]
-            for boxes in self._boxes.detect_from_batch(tensor)
+            for boxes in faces(self._boxes, pictures, self._device)
         ]
 
     def _points(self, crops: list[Crop]) -> list[Floats]:
@@ -162,12 +160,14 @@ class FaceAlignment:
         import torch
         from face_alignment.utils import flip
 
+        from avpipe.detectors._precision import strict
+
         found: list[Floats] = []
         for start in range(0, len(crops), self.config.batch):
             part = crops[start : start + self.config.batch]
             pictures = torch.from_numpy(np.stack([crop.picture for crop in part]))
             tensor = pictures.to(self._device).permute(0, 3, 1, 2).float() / 255
-            with torch.inference_mode():
+            with torch.inference_mode(), strict():
                 maps = self._network(tensor)[-1]
                 if self.config.flip:
                     maps = (maps + flip(self._network(flip(tensor))[-1], is_label=True)) / 2

@@ -9,7 +9,8 @@ separator is made. What all of them offer is `interface`; around it stand
 
     what they hear  `spectrogram` (`matrix_stft` on a CPU), `masks`, `windows`, `stems`, `wiener`
     what they see   `look` says what; `sight` reads it from shards, `players` from `footage`
-    mixtures        `data` holds the sound, `mixing` draws and adds it up, `augment` changes it
+    mixtures        `data` holds the sound, `mixing` draws and adds it up, `augment` changes it,
+                    `transfer` sends it to a device
     training        `train`: a `recipe` of `recipes` on `material`, in the `loop` of a `trainer`,
                     by `losses` and a `schedule`; `journal` writes what `runs` reads; `memory`
     evaluation      `evaluate`: `systems` on `testsets` or `mixture_lists`; `metrics` (with `bss`),

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avpipe.separation.transfer import sent
+
 KNOTS_HZ = (80.0, 200.0, 500.0, 1_200.0, 2_800.0, 6_000.0)
 """Where the equaliser's gains are drawn; linear in log-frequency between, constant beyond."""
 VIBRATO_HZ = (4.0, 7.0)
@@ -94,7 +96,7 @@ class Change:
         """The mixtures with their noise."""
         samples = mixture_BN.shape[-1]
         hiss = self._each(lambda random: _hiss(samples, self.how, random))
-        return mixture_BN + hiss.to(mixture_BN)
+        return mixture_BN + _like(hiss, mixture_BN)
 
     def _each(self, draw: Callable[[np.random.Generator], Tensor]) -> Tensor:
         """What is drawn for every mixture, one after the other."""
@@ -107,17 +109,22 @@ class Change:
         if how.equaliser_db:
             bins = spectrum.shape[1]
             gains = self._each(lambda random: _equaliser(sources, bins, rate, how, random))
-            spectrum = spectrum * gains.to(spectrum.real)
+            spectrum = spectrum * _like(gains, read_PM)
         if how.reverb_seconds:
             # Circular: what sounds at the end reverberates at the beginning, as if from before.
-            rooms = self._each(lambda random: _rooms(sources, rate, how, random)).to(read_PM)
-            spectrum = spectrum * torch.fft.rfft(rooms, n=read)
+            rooms = self._each(lambda random: _rooms(sources, rate, how, random))
+            spectrum = spectrum * torch.fft.rfft(_like(rooms, read_PM), n=read)
         if not how.resamples:
             same: Tensor = torch.fft.irfft(spectrum, n=read)
             return same
         fine = OVERSAMPLING * torch.fft.irfft(spectrum, n=OVERSAMPLING * read)
         places = self._each(lambda random: _places(sources, self.samples, rate, how, random))
-        return interpolate(fine, (OVERSAMPLING * places).to(fine))
+        return interpolate(fine, _like(OVERSAMPLING * places, fine))
+
+
+def _like(values: Tensor, signal: Tensor) -> Tensor:
+    """Values from the host's memory, of the type of the signal and where it is."""
+    return sent(values.to(signal.dtype), signal.device)
 
 
 def interpolate(signal_PM: Tensor, places_PN: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from avpipe.errors import UsageError
+from avpipe.separation.transfer import sent
 from avpipe.timegrid import sample_count
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class AudioBank:
         device; silence for -1."""
         if self.samples.device.type == "cpu":
             return self._copied(first_samples)
-        first = torch.from_numpy(first_samples).to(self.samples.device)
+        first = sent(torch.from_numpy(first_samples), self.samples.device)
         view = self.samples.unfold(0, self.window, 1)
         clips = view[first.clamp(min=0)].to(torch.float32) / 32768
         return clips.masked_fill_(first.unsqueeze(-1) < 0, 0.0)

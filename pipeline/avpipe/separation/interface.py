@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from avpipe.errors import UsageError
 from avpipe.separation import masks, matrix_stft
 from avpipe.separation.spectrogram import FrontEnd
+from avpipe.separation.transfer import sent
 
 Need = Literal["categories", "frames", "keypoints", "mouths", "faces", "references"]
 
@@ -44,7 +45,7 @@ class Context(NamedTuple):
 
     def to(self, device: torch.device | str) -> "Context":
         """The same on `device`."""
-        return Context(*(None if x is None else x.to(device, non_blocking=True) for x in self))
+        return Context(*(None if x is None else sent(x, device) for x in self))
 
     def merged(self, other: "Context") -> "Context":
         """This with what `other` knows."""

@@ -19,6 +19,7 @@ from avpipe.errors import UsageError
 from avpipe.separation.augment import Change
 from avpipe.separation.data import AudioBank, Int64
 from avpipe.separation.interface import Context
+from avpipe.separation.transfer import sent
 
 
 @dataclass(frozen=True)
@@ -165,15 +166,15 @@ def batch(
             (`Augmentation.reach`), and its noise is in the mixture alone.
     """
     heard = [(bank, drawn)] if accompaniment is None else [(bank, drawn), accompaniment]
-    clips = torch.cat([b.windows(d.first_samples).to(device) for b, d in heard], 1)
-    present = torch.from_numpy(np.concatenate([d.classes for _, d in heard], 1) >= 0).to(device)
-    gains = torch.from_numpy(np.concatenate([d.gains for _, d in heard], 1)).to(device)
+    clips = torch.cat([sent(b.windows(d.first_samples), device) for b, d in heard], 1)
+    present = sent(torch.from_numpy(np.concatenate([d.classes for _, d in heard], 1) >= 0), device)
+    gains = sent(torch.from_numpy(np.concatenate([d.gains for _, d in heard], 1)), device)
     if change is not None:
         clips = change.clips(clips)
     mixture, sources = mix(clips, present, gains, mixing)
     if change is not None:
         mixture = change.noise(mixture)
-    classes = torch.from_numpy(drawn.classes).to(device)
+    classes = sent(torch.from_numpy(drawn.classes), device)
     return Batch(mixture, sources, Context(categories=classes))
 
 

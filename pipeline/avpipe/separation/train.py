@@ -109,7 +109,7 @@ def train(config: Config) -> Result:
     saved = runs.saved(config.out)
     chosen = configure(Recipe, run.recipe, f"recipe {run.recipe_name}")
     dataset = open_dataset(config.data)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=()):  # networks begin on the CPU
         torch.manual_seed(run.seed)
         separator = runs.make(run, fresh=saved is None and not run.weights)
     if run.weights and saved is None:
@@ -120,7 +120,8 @@ def train(config: Config) -> Result:
         raise UsageError(f"batches of {chosen.batch} cannot be shared by {config.devices} devices")
     other = None if config.accompaniment is None else open_dataset(config.accompaniment)
     device = trainer.device(config.device)
-    training = _training(separator, chosen, dataset, other, run, torch.device(device))
+    own = trainer.own(device, config.devices)
+    training = _training(separator, chosen, dataset, other, run, own)
     keeper = journal.Journal(config.out, config.seconds)
     first = first_process()
     with exclusive(config.out) if first else nullcontext(), trainer.quiet():

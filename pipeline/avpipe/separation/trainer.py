@@ -1,6 +1,7 @@
 """Lightning's trainer as it is used here: its devices, its log."""
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,6 +56,13 @@ def device(asked: Literal["auto", "cpu", "cuda"]) -> Device:
     if asked != "auto":
         return asked
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def own(device: Device, devices: int) -> torch.device:
+    """The device of this process: of several each has a GPU, by the number that Lightning gives."""
+    if device == "cpu":
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) if devices > 1 else 0)
 
 
 @contextmanager

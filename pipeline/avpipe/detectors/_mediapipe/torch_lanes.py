@@ -3,8 +3,7 @@
 A lane has a stream and buffers of its own; on CUDA the network of a group is one CUDA graph.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,15 @@ from avpipe.detectors._mediapipe.tflite import read
 from avpipe.detectors._mediapipe.torch_crop import Sampler, crops
 from avpipe.detectors._mediapipe.torch_graph import TorchGraph
 from avpipe.detectors._mediapipe.torch_pictures import on
+from avpipe.detectors._precision import strict
 
 Float32 = npt.NDArray[np.float32]
 
 GROUP = 16
 """Regions a model looks at in one pass, whatever is asked for."""
+_ROOM = 256 * 2**20
+"""Bytes that must be free where a network is captured. For want of a workspace cuDNN takes another
+algorithm, without a word and with other bits: scarce memory must show before it is that scarce."""
 _cuda: Any = torch.cuda  # streams and events without annotations
 
 
@@ -107,6 +110,7 @@ class _Program:
         self._network, self._outputs = network, tuple[Tensor, ...]()
         self._graph: Any = None
         if stream is not None:
+            torch.empty(_ROOM, dtype=torch.uint8, device=device)
             self._capture(stream, pool)
 
     def run(self) -> list[Tensor]:
@@ -142,27 +146,3 @@ def _heat_windows(raw: Tensor, heat: Tensor, window: int) -> Tensor:
     batch = torch.arange(n, device=raw.device)[:, None, None, None]
     joint = torch.arange(joints, device=raw.device)[None, :, None, None]
     return heat[batch, rows[..., :, None], columns[..., None, :], joint]
-
-
-@contextmanager
-def strict() -> Iterator[None]:
-    """Single precision is single precision, and the same kernels are taken every time.
-
-    By default cuDNN multiplies in TensorFloat-32, which moves hands by half a pixel.
-    """
-    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
-    settings: list[tuple[Any, str, Any]] = [
-        (cudnn, "enabled", True), (cudnn, "benchmark", False), (cudnn, "deterministic", True)
-    ]  # fmt: skip
-    if hasattr(cudnn, "conv"):  # PyTorch 2.9 on; it refuses a mixture with the names before
-        settings += [(part, "fp32_precision", "ieee") for part in (cudnn.conv, products)]
-    else:
-        settings += [(part, "allow_tf32", False) for part in (cudnn, products)]
-    chosen = [getattr(part, name) for part, name, _ in settings]
-    try:
-        for part, name, value in settings:
-            setattr(part, name, value)
-        yield
-    finally:
-        for (part, name, _), value in zip(settings, chosen, strict=True):
-            setattr(part, name, value)

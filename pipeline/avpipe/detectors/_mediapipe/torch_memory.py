@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-_SIGNS = ("out of memory", "alloc_failed")
+_SIGNS = ("out of memory", "alloc_failed", "unable to find an engine")
 """What errors of CUDA, Triton, cuBLAS and cuDNN say in small letters that are of no class of their
-own."""
+own; the last one where no algorithm of cuDNN finds room for its workspace."""
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:

@@ -85,7 +85,10 @@ class Store:
         """Gives the device's memory back. Nothing may be at work there."""
         with self._moving:
             if self._on_device is not None:
-                self._host, self._matrix = self._on_device[0].cpu(), None
+                frames, ready = self._on_device
+                if ready is not None:
+                    ready.synchronize()  # the thread that loads may have begun just now
+                self._host, self._matrix = frames.cpu(), None
                 self._on_device = None
 
     def part(self, index: int, box: Box) -> "Store":

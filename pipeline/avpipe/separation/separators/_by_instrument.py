@@ -106,8 +106,8 @@ class SourceVectors(nn.Module):
         else:
             _, (state, _) = self.lstm(vectors.flatten(0, 1))
             source = state[-1].reshape(*frames.shape[:2], -1)
-        lowest = source.new_tensor(-1.0)  # below ReLU features, and the bound of an LSTM's state
-        return torch.where(present.unsqueeze(-1), source, lowest).amax(1)
+        # -1 is below ReLU features, and the bound of an LSTM's state.
+        return torch.where(present.unsqueeze(-1), source, -1.0).amax(1)
 
 
 class InstrumentSeparator(MaskSeparator):

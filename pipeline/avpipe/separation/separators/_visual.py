@@ -24,7 +24,12 @@ def normalised(
     scaled = frames.to(like.dtype)
     if frames.dtype == torch.uint8:
         scaled = scaled / 255
-    return (scaled - scaled.new_tensor(mean)[:, None, None]) / scaled.new_tensor(std)[:, None, None]
+    return (scaled - _by_channel(mean, scaled)) / _by_channel(std, scaled)
+
+
+def _by_channel(values: tuple[float, ...], like: Tensor) -> Tensor:
+    """(C, 1, 1) made on the device: a copy to CUDA would wait for what is at work there."""
+    return torch.stack([like.new_full((1, 1), value) for value in values])
 
 
 def torchvision_model(name: str, weights: str | None) -> Any:
