@@ -205,6 +205,26 @@ def test_visual_context_ignores_empty_places_and_order():
     assert not torch.allclose(two, three)
 
 
+@pytest.mark.parametrize("context", ["visual", "motion"])
+def test_label_multiply_by_pictures_weighs_masks_by_what_is_recognised(context):
+    torch.manual_seed(0)
+    net = separation.create(
+        "mhunet", conditioning="label-multiply", context=context, channels=(2, 3, 4, 4, 5, 6)
+    ).train()
+    frames = torch.randint(0, 256, (2, 2, 2, 3, 32, 32), dtype=torch.uint8)
+    mixture, seen = torch.rand(2, 512, 64), Context(frames=frames)
+    net(mixture, seen).sum().backward()
+    linear = net.recognise[0]
+    assert linear.weight.grad.abs().sum() > 0
+    assert any(p is linear.weight for p in net.parts()["unet"])
+    with torch.no_grad():
+        linear.weight.zero_()
+        linear.bias.copy_(torch.tensor([0.0] * 3 + [200.0] + [0.0] * 9))
+        masks = net.eval().activate(net(mixture, seen))
+    assert masks[:, 3].min() > 0
+    assert not masks[:, [c for c in range(13) if c != 3]].any()
+
+
 @pytest.mark.parametrize("fine_tune", [False, True])
 def test_the_resnet_learns_only_when_fine_tuned(fine_tune):
     torch.manual_seed(0)
@@ -237,8 +257,6 @@ def test_positive_class_weight_multiplies_bins_of_the_stem():
 
 
 def test_conflicting_options_are_refused():
-    with pytest.raises(UsageError, match="label-multiply needs context labels"):
-        separation.create("unet", conditioning="label-multiply", context="visual")
     net = separation.create("unet", conditioning="film-bottleneck")
     with pytest.raises(UsageError, match="needs categories"):
         net(torch.rand(1, 512, 64), Context())

@@ -10,7 +10,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from avpipe.errors import UsageError
 from avpipe.separation import masks
 from avpipe.separation.interface import Context, MaskSeparator, Need
 from avpipe.separation.masks import Mask
@@ -53,7 +52,8 @@ class Options:
     """Probability, in the decoders."""
     conditioning: Conditioning = "none"
     """Where the context acts: FiLM at the bottleneck, in every encoder block or on the masks, or
-    masks multiplied by the labels, so that an absent instrument's stem is silence."""
+    masks multiplied by the labels, so that an absent instrument's stem is silence; pictures give
+    every instrument a share of 1 instead of a label."""
     context: Literal["labels", "visual", "motion"] = "labels"
     """What is known: the instruments present; a ResNet-50 vector of the frames of every source;
     or the last state of an LSTM over the vectors of N frames."""
@@ -117,8 +117,6 @@ class InstrumentSeparator(MaskSeparator):
 
     def __init__(self, options: Options, decoders: int) -> None:
         super().__init__()
-        if options.conditioning == "label-multiply" and options.context != "labels":
-            raise UsageError("label-multiply needs context labels: use a FiLM conditioning")
         self.config = options
         self.classes = options.classes
         self.front_end = FrontEnd(samples=options.frames * 256 - 1, frequency=options.frequency)
@@ -133,13 +131,19 @@ class InstrumentSeparator(MaskSeparator):
             if pictures
             else None
         )
+        recognised = pictures and options.conditioning == "label-multiply"
+        self.recognise = (
+            nn.Sequential(nn.Linear(VISUAL_SIZE, len(options.classes)), nn.Softmax(1))
+            if recognised
+            else None
+        )
         self.unet = ConditionedUNet(
             len(options.classes),
             decoders,
             options.channels,
             options.bias,
             options.conditioning,
-            VISUAL_SIZE if pictures else len(options.classes),
+            VISUAL_SIZE if pictures and not recognised else len(options.classes),
             options.dropout,
             options.legacy,
         )
@@ -159,7 +163,7 @@ class InstrumentSeparator(MaskSeparator):
             return context.labels(len(self.classes)).to(like.dtype)
         frames = normalised(context.get("frames"), like)
         vector: Tensor = self.visual(frames, context.present())
-        return vector
+        return vector if self.recognise is None else self.recognise(vector)
 
     def activate(self, logits: Tensor) -> Tensor:
         """Logits as masks in [0, 1]."""
@@ -175,8 +179,11 @@ class InstrumentSeparator(MaskSeparator):
         return super().separate(mixture_BN, context)
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
-        """`unet`; with pictures also `visual_trunk` (frozen or not) and, of motion, `lstm`."""
+        """`unet`, with what recognises instruments for it; with pictures also `visual_trunk`
+        (frozen or not) and, of motion, `lstm`."""
         named = {"unet": list(self.unet.parameters())}
+        if self.recognise is not None:
+            named["unet"] += self.recognise.parameters()
         if self.visual is not None:
             named["visual_trunk"] = list(self.visual.frames.parameters())
             if self.visual.lstm is not None:

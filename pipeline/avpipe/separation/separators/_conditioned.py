@@ -21,7 +21,8 @@ Conditioning = Literal["none", "film-bottleneck", "film-encoder", "film-final", 
 CHANNELS = (16, 32, 64, 128, 256, 512)
 """Of the encoder, from the outermost in, in the released code."""
 ABSENT_LOGIT = -1e4
-"""Where label-multiply says that a class is absent: its sigmoid is exactly 0 in any precision."""
+"""Added where label-multiply says that a class is absent: the sigmoid is exactly 0 in any
+precision."""
 FILM_START = 0.1
 """Initial bias of the FiLM layer, for scale and shift."""
 
@@ -166,7 +167,8 @@ class ConditionedUNet(nn.Module):
             )
 
     def forward(self, spectrogram: Tensor, context: Tensor | None = None) -> Tensor:
-        """See the class; `context` is (B, D), 0/1 labels (B, classes) for label-multiply."""
+        """See the class; `context` is (B, D); for label-multiply (B, classes), 0/1 labels or how
+        likely each class is there."""
         if context is None and self.conditioning != "none":
             raise UsageError(f"conditioning {self.conditioning} needs a context")
         skips = [spectrogram]
@@ -188,10 +190,10 @@ class ConditionedUNet(nn.Module):
             return conditioned
         if self.conditioning != "label-multiply" or context is None:
             return logits
-        labels = context[..., None, None]
+        there = context[..., None, None]
         if self.legacy:
-            return logits * labels
-        return logits.masked_fill(labels == 0, ABSENT_LOGIT)
+            return logits * there
+        return logits + there.log().clamp_min(ABSENT_LOGIT)
 
 
 def public(**options: Any) -> ConditionedUNet:
