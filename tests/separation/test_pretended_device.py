@@ -13,7 +13,7 @@ from torch import Tensor
 
 from avpipe import separation
 from avpipe.errors import AvpipeError
-from avpipe.separation import loop, metrics, mixing, runs, stems, trainer
+from avpipe.separation import bss, loop, metrics, mixing, runs, stems, trainer
 from avpipe.separation.augment import Augmentation, Change
 from avpipe.separation.data import AudioBank
 from avpipe.separation.evaluate import evaluate
@@ -37,6 +37,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "sop": ("sop", {"sound": "unet5"}),
     "unet-labels": ("unet", {"conditioning": "label-multiply", "activation": "softmax"}),
     "unet-visual": ("unet", {"conditioning": "film-final", "context": "visual"}),
+    "unet-recognised": ("unet", {"conditioning": "label-multiply", "context": "visual"}),
     "wave-unet": ("wave-unet", {}),
     "ynet": ("ynet", {"visual": "mouths"}),
     "ynet-faces": ("ynet", {"visual": "faces"}),
@@ -189,7 +190,13 @@ def test_a_training_on_a_device_is_resumed_scored_and_used(
         data=data, out=tmp_path / "run", recipe="short", separator="sop", changes=changes,
         options={"sound": "unet5"}, device="cuda", precision="bf16-mixed",
     )  # fmt: skip
-    plain = loop.loss
+    plain, ratios, scored = loop.loss, bss.evaluate, []
+
+    def scored_on_the_device(references, estimates, taps):
+        scored.append(getattr(references, "is_cuda", False) and estimates.is_cuda)
+        return ratios(references, estimates, taps)
+
+    monkeypatch.setattr(bss, "evaluate", scored_on_the_device)
     with pretended(monkeypatch, devices=2):
         whole = train(replace(config, out=tmp_path / "whole"))
         train(replace(config, changes={**changes, "steps": 1}))
@@ -209,6 +216,8 @@ def test_a_training_on_a_device_is_resumed_scored_and_used(
     bad = torch.load(tmp_path / "bad" / "bad-batch-0.pt", weights_only=True)
     torch.testing.assert_close(bad["sources"].sum(1), bad["mixture"])
     assert len(report.summaries) == 3
+    assert scored
+    assert all(scored)
     np.testing.assert_allclose(sum(found.stems.values()), found.mixture, atol=1e-5)
     kept = runs.read_checkpoint(config.out / "checkpoints" / "last.ckpt")["state_dict"]
     assert not any(isinstance(tensor, Resident) for tensor in kept.values())

@@ -165,7 +165,7 @@ def evaluate(
                 loaded[f"{name}{FILTERED}"] = separator
     if any(piece.published for piece in pieces):
         runs[BESIDE] = lambda piece: piece.published
-    report = _report(runs, pieces, loaded, missing)
+    report = _report(runs, pieces, loaded, missing, device)
     if target is not None:
         _write(report, target)
         if write_list is not None:
@@ -270,6 +270,7 @@ def _report(
     pieces: Sequence[Piece],
     loaded: Mapping[str, "Separator"],
     missing: int,
+    device: str,
 ) -> Report:
     rows: dict[str, list[scores.Row]] = {name: [] for name in runs}
     dropped: dict[str, Counter[str]] = {name: Counter() for name in runs}
@@ -283,7 +284,7 @@ def _report(
             scored = piece.by_instrument() if name in by_label else piece
             merged[name] += scored is not piece
             some, reason = scores.score(
-                scored.name, scored.mixture, scored.sources, run(scored), scored.shared
+                scored.name, scored.mixture, scored.sources, run(scored), scored.shared, device
             )
             rows[name] += some
             if reason:
