@@ -6,6 +6,7 @@ import pytest
 from avpipe.detectors._mediapipe import people as module
 from avpipe.detectors._mediapipe.blocks import Block
 from avpipe.detectors._mediapipe.decode import Detections
+from avpipe.detectors._mediapipe.everybody import _squares
 from avpipe.detectors._mediapipe.follow import _own
 from avpipe.detectors._mediapipe.people import People, _distinct, _tiles, gap
 from avpipe.detectors._people import cast, links
@@ -211,6 +212,17 @@ def test_tiles_cover_a_long_picture_and_overlap_by_half(height, width):
     assert along[0] == side / 2
     assert along[-1] == max(height, width) - side / 2
     assert (np.diff(along) <= side / 2).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(480, 7000), (2000, 200), (16, 9), (8, 128)])
+def test_looking_at_the_parts_of_a_picture_takes_a_bounded_number_of_squares(height, width):
+    assert 0 < len(_squares(height, width)) <= 400
+    assert 0 < len(_tiles(height, width)) <= 40
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 100), (2, 16384), (7, 100), (20000, 20)])
+def test_pictures_that_are_hardly_more_than_a_line_have_no_parts(height, width):
+    assert _squares(height, width) == _tiles(height, width) == []
 
 
 def test_what_two_windows_show_is_one_person_where_it_is_surest():

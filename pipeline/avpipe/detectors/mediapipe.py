@@ -59,7 +59,7 @@ DEVICES = ("cuda", "cpu")
 VERSION = 5
 """Raised whenever the same frames and parameters would give other keypoints."""
 
-PEOPLE_VERSION = 1
+PEOPLE_VERSION = 2
 """As `VERSION`, for `people`."""
 
 _OF_PEOPLE = ["body", "pose"]

@@ -1,7 +1,8 @@
 """All people of single frames, small ones too: the body detector looks at squares of the frame one
 by one, since in the whole of a wide picture it misses who is small. The squares are as high as the
-picture and as 0.6 of it, and each overlaps the next by two thirds. Boxes on one person count once,
-and the pose model, which the performer's recipe trusts too, has the last word.
+picture and as 0.6 of it, and each overlaps the next by two thirds; a picture that is hardly more
+than a line shows nobody. Boxes on one person count once, and the pose model, which the performer's
+recipe trusts too, has the last word.
 """
 
 import math
@@ -53,7 +54,9 @@ def apart(one: Body, other: Body) -> float:
 
 
 def _squares(height: int, width: int) -> list[Region]:
-    found = []
+    found: list[Region] = []
+    if not regions.worth_parts(height, width):
+        return found
     for scale in _SIDES:
         side = min(height, width) * scale
         for y, x in product(_middles(height, side), _middles(width, side)):

@@ -195,7 +195,10 @@ def _small_ones(found: Detections, side: float) -> Detections:
 
 
 def _tiles(height: int, width: int) -> list[Region]:
-    """Squares as high (or wide) as the picture that overlap by at least a half."""
+    """Squares as high (or wide) as the picture that overlap by at least a half; none where the
+    whole shows as much, or parts show nobody."""
+    if not regions.worth_parts(height, width):
+        return []
     side, length = min(height, width), max(height, width)
     count = int(np.ceil((length - side) / (side / 2))) + 1
     along = np.linspace(side / 2, length - side / 2, count)

@@ -18,6 +18,9 @@ _PALM = [0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18]
 """Hand points without the outer finger joints, which move too much to frame a hand."""
 _ARMS = {"left": (15, 17, 19), "right": (16, 18, 20)}
 """Wrist, little finger and index of each arm among the body's points."""
+_LOWEST, _LONGEST = 8, 16
+"""No picture shows people whose short side has fewer px, or whose long side is so many short ones:
+looking all along it would take a window every few px."""
 
 
 def hand_from_palm(boxes: Points, keypoints: Points) -> Regions:
@@ -78,6 +81,12 @@ def face_from_landmarks(points: Points) -> Regions:
 def square(centre: Points, side: npt.NDArray[np.float64]) -> Regions:
     """Upright squares."""
     return np.column_stack([centre, side, side, np.zeros(len(side))])
+
+
+def worth_parts(height: int, width: int) -> bool:
+    """Whether parts of a picture may show people."""
+    short, long = sorted((height, width))
+    return short >= _LOWEST and long <= _LONGEST * short
 
 
 def snapped(around: Regions) -> Regions:
