@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from avpipe import detectors
 from avpipe.detectors import mediapipe
@@ -390,6 +391,16 @@ def test_a_neighbour_in_reach_lends_no_player_an_arm():
     assert (hands_of(left)["left"] & hands_of(left)["right"]).mean() >= 0.9
     assert hands_of(right)["right"].mean() >= 0.9
     assert hands_of(right)["left"].mean() <= 0.1
+
+
+@pytest.mark.parametrize("size", [(854, 480), (426, 240)])
+def test_one_player_in_a_stretched_picture_is_not_two(size):
+    """Between the whole and its squares, which all see her, and the hips of none where they are."""
+    frames = [Image.fromarray(frame).resize(size) for frame in rgb_frames(CLIPS[2], 10)]
+    found = detectors.create("mediapipe", recipe="ensemble").detect(map(np.asarray, frames))
+    neck = found["skeleton"].topology.index("neck")
+    assert (found["skeleton"].confidence[:, neck] > 0).mean() >= 0.9
+    assert not found["skeleton_2"].confidence.any()
 
 
 def test_two_players_side_by_side_get_a_skeleton_each_from_left_to_right():

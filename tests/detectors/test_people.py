@@ -3,11 +3,13 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from avpipe.detectors._mediapipe import follow
 from avpipe.detectors._mediapipe import people as module
-from avpipe.detectors._mediapipe.blocks import Block
+from avpipe.detectors._mediapipe.blocks import Block, Rules
+from avpipe.detectors._mediapipe.chain import Body
 from avpipe.detectors._mediapipe.decode import Detections
 from avpipe.detectors._mediapipe.everybody import _squares
-from avpipe.detectors._mediapipe.follow import _own
+from avpipe.detectors._mediapipe.follow import Follow, _own
 from avpipe.detectors._mediapipe.people import People, _distinct, _tiles, gap
 from avpipe.detectors._people import cast, links
 
@@ -54,6 +56,7 @@ def watch(monkeypatch, script: list[Detections], *, block: int = 1000, **options
         sights += people.look(part)
     for person in people.everybody:
         person.followed = person.found = 1
+        person.frames = person.detected
     return sights, people.everybody, looked
 
 
@@ -112,7 +115,7 @@ def test_every_frame_is_looked_at_until_somebody_is_seen(monkeypatch):
     for block in (1, 4, 1000):
         sights, everybody, looked = watch(monkeypatch, script, block=block)
         assert [len(frame) for frame in sights] == [0] * 7 + [1] * 20
-        assert everybody[0].frames == [7, 10, 15, 20, 25]
+        assert everybody[0].detected == [7, 10, 15, 20, 25]
         assert set(looked) >= set(range(8))
 
 
@@ -131,7 +134,7 @@ def test_squares_are_looked_at_where_nobody_is_in_the_whole_nor_was_lately(monke
     for start in range(0, 44, block):
         people.look(Block(start, Pictures(min(block, 44 - start))))
     assert looked == [0, 5, 10, 40]
-    assert [person.frames for person in people.everybody] == [[10, 40]]
+    assert [person.detected for person in people.everybody] == [[10, 40]]
 
 
 def test_a_body_that_the_pose_model_hardly_ever_finds_is_not_the_performer(monkeypatch):
@@ -164,7 +167,7 @@ def test_who_walks_past_somebody_and_hides_them_is_not_taken_for_them(monkeypatc
 def test_who_walks_behind_somebody_comes_out_on_the_other_side(monkeypatch):
     script = [bodies(*([] if 30 <= t < 50 else [(100 + 8 * t, 300)])) for t in range(70)]
     _, everybody, _ = watch(monkeypatch, script)
-    assert [person.frames[-1] for person in everybody] == [65]
+    assert [person.detected[-1] for person in everybody] == [65]
 
 
 def test_of_several_nobody_becomes_another_size_and_somebody_alone_may(monkeypatch):
@@ -172,10 +175,10 @@ def test_of_several_nobody_becomes_another_size_and_somebody_alone_may(monkeypat
     neighbour = (600, 300)
     script = [bodies((100, 300), neighbour)] * 10 + [bodies((110, 150), neighbour)] * 10
     _, everybody, _ = watch(monkeypatch, script)
-    assert [person.frames for person in everybody] == [[0, 5], [0, 5, 10, 15], [10, 15]]
+    assert [person.detected for person in everybody] == [[0, 5], [0, 5, 10, 15], [10, 15]]
     script = [bodies((100, 300))] * 10 + [bodies((110, 150))] * 10
     _, everybody, _ = watch(monkeypatch, script)
-    assert [person.frames for person in everybody] == [[0, 5, 10, 15]]
+    assert [person.detected for person in everybody] == [[0, 5, 10, 15]]
 
 
 def test_a_body_in_reach_of_another_one_is_looked_at_more_closely():
@@ -185,6 +188,24 @@ def test_a_body_in_reach_of_another_one_is_looked_at_more_closely():
         narrower = _own(region, [one, near])
         assert narrower[2] == pytest.approx(0.85 * 300, rel=0.03)
         np.testing.assert_allclose(narrower[:2], region[:2], atol=3)
+
+
+def test_two_tracks_on_the_same_body_are_one_player(monkeypatch):
+    """What is detected is first the one, then the other, and both at once in between."""
+    one, other = (300, 300), (370, 300)
+    script = [bodies(one)] * 20 + [bodies(one, other)] * 1 + [bodies(other)] * 29
+
+    def body(pictures: Pictures, where: list) -> list[Body]:
+        xy = np.linspace((200, 0), (400, 600), 39)
+        return [Body(xy, np.ones(39), 1.0)] * len(where)
+
+    monkeypatch.setattr(module, "_proposals", lambda _, frames, __: [script[t] for t in frames])
+    monkeypatch.setattr(follow.chain, "bodies", body)
+    recipe = Follow(Rules(key_frames=5, fallback_frames=5, wrist_gate=1.0), 2, tiles=True)
+    block = Block(0, Pictures(len(script)))
+    recipe._find_bodies(block)
+    assert {person for person, _ in block.bodies} == {0, 1}
+    assert sorted(map(sorted, recipe.players())) == [[], [0, 1]]
 
 
 def test_somebody_seen_beside_the_performer_is_somebody_else():
@@ -212,6 +233,12 @@ def test_tiles_cover_a_long_picture_and_overlap_by_half(height, width):
     assert along[0] == side / 2
     assert along[-1] == max(height, width) - side / 2
     assert (np.diff(along) <= side / 2).all()
+
+
+def test_somebody_whose_hips_each_window_guesses_elsewhere_is_one_person():
+    found = bodies((300, 300), (310, 300), (345, 300))
+    found.keypoints[1, 0] = 150, 900
+    assert _distinct([found]).keypoints[:, 2, 0].tolist() == [300, 345]
 
 
 @pytest.mark.parametrize(("height", "width"), [(480, 7000), (2000, 200), (16, 9), (8, 128)])

@@ -77,9 +77,12 @@ class Follow:
         self._find_in(block, _looked_for(block, lost))
         for t, present in enumerate(sights):
             _part(block, t, present)
-            for sight in present:
-                sight.person.followed += 1
-                sight.person.found += (sight.person.number, t) in block.bodies
+            for person, _, seen in present:
+                person.followed += 1
+                if (person.number, t) in block.bodies:
+                    person.found += 1
+                    if seen == block.start + t:
+                        person.frames.append(seen)
 
     def _find_in(self, block: Block, where: dict[Place, Region]) -> None:
         found = chain.bodies(

@@ -2,7 +2,7 @@
 
 A person is as long as it is in view; who are the players is decided when the recording has ended,
 over all of it (`avpipe.detectors._people.cast`), so until then everybody is followed who may be
-one. Memory: 8 bytes a person and key frame. Positions px, sides of regions as in `crop`.
+one. Memory: 16 bytes a person and key frame. Positions px, sides of regions as in `crop`.
 """
 
 from collections.abc import Sequence
@@ -29,8 +29,13 @@ _SMALL, _MINOR = 0.4, 0.5
 most seen one so far, is not followed: people in the background."""
 _SURE = 0.85
 """Score from which somebody counts of whom the whole picture shows nothing."""
-_TORSO = [0, 2]
-"""Middles of hips and shoulders among the detector's keypoints."""
+_SHOULDERS = 2
+"""Their middle, among the detector's keypoints."""
+_TORSO = [0, _SHOULDERS]
+"""Middles of hips and shoulders, likewise."""
+_SAME = 0.1
+"""Nobody's shoulders are nearer to somebody else's than this, in sides of the body's region: half
+their width. Hips do not tell: where legs are cut off, each window guesses other ones."""
 
 
 @dataclass(eq=False)
@@ -45,8 +50,10 @@ class Person:
     """(2, 2) px, when first seen."""
     speed: Points
     """(2, 2) px a frame, between the last two looks if both saw them."""
+    detected: list[int] = field(default_factory=list)
+    """Frames in which they were detected."""
     frames: list[int] = field(default_factory=list)
-    """Where they were detected."""
+    """Those of them in which they had a body, and nobody else the same."""
     in_company: bool = False
     """Whether somebody else was detected in one of these."""
     prominence: float = 0.0
@@ -73,7 +80,7 @@ class Sight(NamedTuple):
 
 def gap(one: Person, other: Person) -> float:
     """How far from each other the earlier one was lost and the later one was found, in sides."""
-    earlier, later = sorted((one, other), key=lambda person: person.frames[0])
+    earlier, later = sorted((one, other), key=lambda person: person.detected[0])
     return _distance(earlier.torso, later.first, max(earlier.region[2], later.region[2]))
 
 
@@ -136,17 +143,17 @@ class People:
                 self.everybody.append(seen[p])
                 self._recent.append(seen[p])
             person = seen[p]
-            passed = t - person.frames[-1] if person.frames else 0
+            passed = t - person.detected[-1] if person.detected else 0
             if 0 < passed <= self._key_frames:
                 person.speed = (torsos[p] - person.torso) / passed
             else:
                 person.speed = np.zeros((2, 2))
             person.torso = torsos[p]
             person.region = regions.snapped(region[None])[0]
-            person.frames.append(t)
+            person.detected.append(t)
             person.in_company |= len(torsos) > 1
             person.prominence += float(score * region[2])
-        self._sights = [Sight(p, p.region, p.frames[-1]) for p in self._candidates(t)]
+        self._sights = [Sight(p, p.region, p.detected[-1]) for p in self._candidates(t)]
 
     def _distance(self, person: Person, t: int, torso: Points, region: Region) -> float:
         """How far somebody in frame t is from where the person may be, who has gone on as they went
@@ -154,7 +161,7 @@ class People:
         sides = person.region[2], region[2]
         if person.in_company and max(sides) > _RATIO * min(sides):
             return float(np.inf)
-        passed = min(t - person.frames[-1], MEMORY_FRAMES)
+        passed = min(t - person.detected[-1], MEMORY_FRAMES)
         times = {*range(self._key_frames, passed, self._key_frames), passed}
         places = [person.torso + person.speed * time for time in times]
         return min(_distance(place, torso, max(sides)) for place in places)
@@ -162,12 +169,12 @@ class People:
     def _present(self, t: int) -> list[Person]:
         """Everybody seen lately; where nobody was, the one seen last."""
         here = self._seen_lately(t)
-        last = max(self._recent, key=lambda p: (p.frames[-1], p.prominence), default=None)
+        last = max(self._recent, key=lambda p: (p.detected[-1], p.prominence), default=None)
         self._recent = here or ([last] if last else [])
         return self._recent
 
     def _seen_lately(self, t: int) -> list[Person]:
-        return [person for person in self._recent if t - person.frames[-1] <= MEMORY_FRAMES]
+        return [person for person in self._recent if t - person.detected[-1] <= MEMORY_FRAMES]
 
     def _candidates(self, t: int) -> list[Person]:
         """Who of those present may turn out to be a player."""
@@ -213,8 +220,8 @@ def _distinct(found: Sequence[Detections]) -> Detections:
     kept: list[int] = []
     sides = regions.body(keypoints)[:, 2]
     for i in np.argsort(-scores, kind="stable"):
-        same = (_distance(keypoints[i, _TORSO], keypoints[k, _TORSO], sides[k]) for k in kept)
-        if all(distance > _REACH / 2 for distance in same):
+        shoulders = keypoints[:, [_SHOULDERS]]
+        if all(_distance(shoulders[i], shoulders[k], sides[k]) > _SAME for k in kept):
             kept.append(int(i))
     return Detections(scores[kept], boxes[kept], keypoints[kept])
 
