@@ -198,6 +198,27 @@ def test_a_training_killed_before_it_saved_anything_starts_afresh(
     assert resumed.validation_loss == six_steps.validation_loss
 
 
+def test_a_training_killed_between_its_checkpoints_keeps_its_best(
+    notes: Path, tmp_path: Path, six_steps: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, out = runs.save_checkpoint, tmp_path / "run"
+
+    def killed(path: Path, content: dict[str, Any]) -> None:
+        if list(path.parent.glob("*.ckpt")):
+            raise KeyboardInterrupt
+        plain(path, content)
+
+    monkeypatch.setattr(runs, "save_checkpoint", killed)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(config(notes, out))
+    monkeypatch.setattr(runs, "save_checkpoint", plain)
+    resumed = train(config(notes, out, changes={}, resume=True))
+    assert resumed.validation_loss == six_steps.validation_loss
+    best = weights(six_steps.run, "best")
+    for name, tensor in weights(out, "best").items():
+        assert torch.equal(tensor, best[name])
+
+
 def test_training_lowers_the_loss_and_beats_the_mixture_on_held_out_melodies(
     notes: Path, tmp_path: Path
 ) -> None:

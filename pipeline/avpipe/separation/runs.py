@@ -118,9 +118,10 @@ def is_free(folder: Path) -> bool:
 
 
 def saved(folder: Path) -> Path | None:
-    """The checkpoint from which a training goes on."""
-    last = folder / CHECKPOINTS / "last.ckpt"
-    return last if last.exists() else None
+    """The checkpoint from which a training goes on: the last; of one that was killed before it had
+    that, the best."""
+    paths = (folder / CHECKPOINTS / f"{name}.ckpt" for name in ("last", "best"))
+    return next((path for path in paths if path.exists()), None)
 
 
 def best(folder: Path) -> Path:
