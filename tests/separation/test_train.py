@@ -439,8 +439,37 @@ def test_damaged_and_foreign_checkpoints_are_one_clear_line(
         runs.load(run)
     (run / "run.json").write_text(json.dumps(facts))
     (run / "checkpoints" / "best.ckpt").write_bytes(b"no checkpoint")
-    with pytest.raises(UsageError, match=r"best\.ckpt is damaged"):
+    with pytest.raises(UsageError, match=r"best\.ckpt is damaged") as caught:
         runs.load(run)
+    assert "weights_only" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            lambda last: last.write_bytes(last.read_bytes()[:5_000]),
+            r"last\.ckpt is damaged: .+; put a copy",
+        ),
+        (lambda last: last.write_bytes(b""), r"last\.ckpt is damaged: EOFError; put a copy"),
+        (
+            lambda last: runs.save_checkpoint(last, {"state_dict": {"separator.x": torch.ones(1)}}),
+            r"last\.ckpt for separator unet does not fit: missing",
+        ),
+    ],
+    ids=["truncated", "empty", "of another separator"],
+)
+def test_resuming_from_what_does_not_fit_writes_nothing(
+    notes: Path, tmp_path: Path, six_steps: Result, damage: Any, message: str
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(six_steps.run, run)
+    damage(run / "checkpoints" / "last.ckpt")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match=message) as caught:
+        train(config(notes, run, resume=True, changes={"steps": 8}))
+    assert "\n" not in str(caught.value)
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
 def test_every_recipe_makes_its_separator_and_is_complete() -> None:

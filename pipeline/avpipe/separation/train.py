@@ -114,7 +114,9 @@ def train(config: Config) -> Result:
     with torch.random.fork_rng(devices=()):  # networks begin on the CPU
         torch.manual_seed(run.seed)
         separator = runs.make(run, fresh=saved is None and not run.weights)
-    if run.weights and saved is None:
+    if saved is not None:  # the trainer will; but nothing is written before it is known to fit
+        runs.load_weights(separator, saved, run.separator)
+    elif run.weights:
         runs.load_weights(separator, runs.best(Path(run.weights)), run.separator)
     if config.compile:
         separator.compile()
