@@ -167,6 +167,17 @@ def test_segments_are_for_ensembles_that_are_as_long(
         evaluate(["mixture"], excerpts, segment_samples=0)
 
 
+def test_the_end_of_a_piece_that_fills_no_segment_is_counted(excerpts: Path) -> None:
+    report = evaluate(["oracle"], excerpts, segment_samples=RATE // 3 - 600)
+    assert report.mixtures == 3
+    seconds = (RATE - 3 * (RATE // 3 - 600)) / RATE
+    assert report.facts()["cut_off"] == {"pieces": 1, "seconds": pytest.approx(seconds)}
+    assert f"- the ends of 1 pieces, {seconds:.1f} s in all, are shorter than" in report.table
+    whole = evaluate(["oracle"], excerpts)
+    assert whole.facts()["cut_off"] == {"pieces": 0, "seconds": 0}
+    assert "- 0 of 1 mixtures without SDR, SIR and SAR" in whole.table
+
+
 def test_a_published_list_gives_the_same_mixtures_again(notes: Path, tmp_path: Path) -> None:
     how = Mixing(fewest=2, most=3, combine="sum", gain=(0.5, 1.0))
     first = evaluate(["mixture"], notes, out=tmp_path / "a", mixing=how, mixtures=3)

@@ -198,6 +198,27 @@ def test_a_training_killed_before_it_saved_anything_starts_afresh(
     assert resumed.validation_loss == six_steps.validation_loss
 
 
+def test_a_training_killed_between_its_checkpoints_keeps_its_best(
+    notes: Path, tmp_path: Path, six_steps: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, out = runs.save_checkpoint, tmp_path / "run"
+
+    def killed(path: Path, content: dict[str, Any]) -> None:
+        if list(path.parent.glob("*.ckpt")):
+            raise KeyboardInterrupt
+        plain(path, content)
+
+    monkeypatch.setattr(runs, "save_checkpoint", killed)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(config(notes, out))
+    monkeypatch.setattr(runs, "save_checkpoint", plain)
+    resumed = train(config(notes, out, changes={}, resume=True))
+    assert resumed.validation_loss == six_steps.validation_loss
+    best = weights(six_steps.run, "best")
+    for name, tensor in weights(out, "best").items():
+        assert torch.equal(tensor, best[name])
+
+
 def test_training_lowers_the_loss_and_beats_the_mixture_on_held_out_melodies(
     notes: Path, tmp_path: Path
 ) -> None:
@@ -418,8 +439,37 @@ def test_damaged_and_foreign_checkpoints_are_one_clear_line(
         runs.load(run)
     (run / "run.json").write_text(json.dumps(facts))
     (run / "checkpoints" / "best.ckpt").write_bytes(b"no checkpoint")
-    with pytest.raises(UsageError, match=r"best\.ckpt is damaged"):
+    with pytest.raises(UsageError, match=r"best\.ckpt is damaged") as caught:
         runs.load(run)
+    assert "weights_only" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            lambda last: last.write_bytes(last.read_bytes()[:5_000]),
+            r"last\.ckpt is damaged: .+; put a copy",
+        ),
+        (lambda last: last.write_bytes(b""), r"last\.ckpt is damaged: EOFError; put a copy"),
+        (
+            lambda last: runs.save_checkpoint(last, {"state_dict": {"separator.x": torch.ones(1)}}),
+            r"last\.ckpt for separator unet does not fit: missing",
+        ),
+    ],
+    ids=["truncated", "empty", "of another separator"],
+)
+def test_resuming_from_what_does_not_fit_writes_nothing(
+    notes: Path, tmp_path: Path, six_steps: Result, damage: Any, message: str
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(six_steps.run, run)
+    damage(run / "checkpoints" / "last.ckpt")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match=message) as caught:
+        train(config(notes, run, resume=True, changes={"steps": 8}))
+    assert "\n" not in str(caught.value)
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
 def test_every_recipe_makes_its_separator_and_is_complete() -> None:

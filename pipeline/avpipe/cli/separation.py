@@ -148,6 +148,7 @@ def evaluate(
 
     The first system is the one that the others are compared with, pair by pair.
     """
+    from avpipe.separation.device import pick
     from avpipe.separation.evaluate import evaluate as run
 
     report = run(
@@ -161,7 +162,7 @@ def evaluate(
         accompaniment=accompaniment,
         seed=seed,
         wiener=wiener,
-        device=_device(device),
+        device=pick(device),
     )
     if json:
         output.document(report.facts())
@@ -192,6 +193,7 @@ def separate(
 ) -> int:
     """Takes a recording apart: a wav per instrument, as long as the recording, and a picture."""
     from avpipe import separation
+    from avpipe.separation.device import pick
 
     names = None if instruments is None else [n.strip() for n in instruments.split(",")]
     found = separation.separate(
@@ -203,7 +205,7 @@ def separate(
         wiener=wiener,
         players=players,
         videos=_style(videos),
-        device=_device(device),
+        device=pick(device),
     )
     if json:
         output.document(
@@ -234,18 +236,4 @@ def _style(name: str | None) -> Any:
 
     if name not in (None, "crop", "dim"):
         raise UsageError(f"--videos {name}: must be crop or dim")
-    return name
-
-
-def _device(name: str) -> str:
-    """`auto` is CUDA where there is a device."""
-    from avpipe.device import visible_gpus
-    from avpipe.errors import UsageError
-
-    if name not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"--device {name}: must be auto, cpu or cuda")
-    if name == "auto":
-        return "cuda" if visible_gpus() else "cpu"
-    if name == "cuda" and not visible_gpus():
-        raise UsageError("--device cuda: this machine has no CUDA device")
     return name

@@ -12,7 +12,8 @@ separator is made. What all of them offer is `interface`; around it stand
     mixtures        `data` holds the sound, `mixing` draws and adds it up, `augment` changes it,
                     `transfer` sends it to a device
     training        `train`: a `recipe` of `recipes` on `material`, in the `loop` of a `trainer`,
-                    by `losses` and a `schedule`; `journal` writes what `runs` reads; `memory`
+                    by `losses` and a `schedule`; `journal` writes what `runs` reads; `memory`;
+                    `device` says where all of it runs
     evaluation      `evaluate`: `systems` on `testsets` or `mixture_lists`; `metrics` (with `bss`),
                     `scores` and their `tables`
     use             `apply` separates a recording, `player_videos` shows its players

@@ -60,6 +60,8 @@ class Report:
     mixtures: int
     missing: int
     """Mixtures of a list whose recordings the dataset does not all hold for testing."""
+    cut_off: tuple[float, ...]
+    """Seconds of every piece that are in none of its segments, of those that have such an end."""
     table: str
     """Markdown: the systems and the published rows, SDR by instrument and by number of sources, the
     differences, and what was left out."""
@@ -69,6 +71,7 @@ class Report:
         return {
             "mixtures": self.mixtures,
             "missing": self.missing,
+            "cut_off": {"pieces": len(self.cut_off), "seconds": sum(self.cut_off)},
             "dropped": self.dropped,
             "merged": self.merged,
             "differences": self.differences,
@@ -129,6 +132,7 @@ def evaluate(
     if not folder.is_dir():
         raise UsageError(f"{folder} does not exist: name a built dataset or a folder of ensembles")
     dataset = open_dataset(folder) if (folder / "MANIFEST.json").exists() else None
+    cut_off: tuple[float, ...] = ()
     if dataset is not None and "stems" not in dataset.fields:
         if segment_samples is not None:
             raise UsageError(
@@ -142,14 +146,17 @@ def evaluate(
         _refuse_seeing(looks)
         missing, write_list = 0, None
         if dataset is not None:
-            whole = testsets.built_ensembles(dataset, front_end.sample_rate)
+            whole = list(testsets.built_ensembles(dataset, front_end.sample_rate))
         else:
-            whole = testsets.ensembles(folder, front_end.sample_rate)
+            whole = list(testsets.ensembles(folder, front_end.sample_rate))
         if segment_samples is not None and segment_samples < 1:
             raise UsageError(f"segments of {segment_samples} samples: must be at least 1")
         pieces = [segment for piece in whole for segment in piece.segments(segment_samples)]
         if not pieces:
             raise UsageError(f"no piece of {folder} has {segment_samples} samples")
+        if segment_samples is not None:
+            ends = (len(piece.mixture) % segment_samples for piece in whole)
+            cut_off = tuple(samples / front_end.sample_rate for samples in ends if samples)
         if any(given is not None for given in (mixing, mixture_list, accompaniment)):
             raise UsageError(
                 f"{folder} holds mixtures of its own: a list of mixtures, the categories to mix and"
@@ -165,7 +172,7 @@ def evaluate(
                 loaded[f"{name}{FILTERED}"] = separator
     if any(piece.published for piece in pieces):
         runs[BESIDE] = lambda piece: piece.published
-    report = _report(runs, pieces, loaded, missing, device)
+    report = _report(runs, pieces, loaded, missing, cut_off, device)
     if target is not None:
         _write(report, target)
         if write_list is not None:
@@ -270,6 +277,7 @@ def _report(
     pieces: Sequence[Piece],
     loaded: Mapping[str, "Separator"],
     missing: int,
+    cut_off: tuple[float, ...],
     device: str,
 ) -> Report:
     rows: dict[str, list[scores.Row]] = {name: [] for name in runs}
@@ -314,12 +322,13 @@ def _report(
         differences=differences,
         mixtures=len(pieces),
         missing=missing,
+        cut_off=cut_off,
         table="\n".join(
             [
                 tables.overall(summaries, labelled, published=real),
                 tables.grouped(summaries, "by_instrument"),
                 tables.grouped(summaries, "by_sources"),
-                tables.remarks(differences, reasons, merged, len(pieces), missing),
+                tables.remarks(differences, reasons, merged, len(pieces), missing, cut_off),
             ]
         ),
     )

@@ -121,11 +121,14 @@ class Journal(lightning.Callback):
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, training: lightning.LightningModule
     ) -> None:
-        """Checkpoints, when all counters stand after the validation."""
+        """Checkpoints, when all counters stand after the validation.
+
+        The best one first: the last one knows of it, and whoever is killed between the two goes on
+        from the last one before.
+        """
         folder = self.folder / runs.CHECKPOINTS
-        trainer.save_checkpoint(folder / "last.ckpt", weights_only=False)
-        if self._best:
-            trainer.save_checkpoint(folder / "best.ckpt", weights_only=False)
+        for name in ("best", "last") if self._best else ("last",):
+            trainer.save_checkpoint(folder / f"{name}.ckpt", weights_only=False)
 
     def on_exception(
         self,

@@ -118,9 +118,10 @@ def is_free(folder: Path) -> bool:
 
 
 def saved(folder: Path) -> Path | None:
-    """The checkpoint from which a training goes on."""
-    last = folder / CHECKPOINTS / "last.ckpt"
-    return last if last.exists() else None
+    """The checkpoint from which a training goes on: the last; of one that was killed before it had
+    that, the best."""
+    paths = (folder / CHECKPOINTS / f"{name}.ckpt" for name in ("last", "best"))
+    return next((path for path in paths if path.exists()), None)
 
 
 def best(folder: Path) -> Path:
@@ -166,8 +167,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist: the training has saved nothing yet") from None
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"checkpoint {path} is damaged: {reason}") from error
+        # After its first sentence torch advises to run the code in the file.
+        reason = str(error).split("\n")[0].split(". ")[0] or type(error).__name__
+        raise UsageError(
+            f"checkpoint {path} is damaged: {reason}; put a copy of it back, or train anew"
+        ) from error
     if not isinstance(content, dict):
         raise UsageError(f"checkpoint {path} is damaged: it holds a {type(content).__name__}")
     return content

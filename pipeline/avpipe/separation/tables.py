@@ -78,9 +78,10 @@ def remarks(
     merged: Mapping[str, int],
     mixtures: int,
     missing: int,
+    cut_off: Sequence[float],
 ) -> str:
-    """Markdown list: paired differences with their intervals, what was left out and why, and of
-    which systems the players of one instrument are one source."""
+    """Markdown list: paired differences with their intervals, what was left out and why (that
+    nothing was, too), and of which systems the players of one instrument are one source."""
     lines = []
     for pair, metrics_of in differences.items():
         for metric, found in metrics_of.items():
@@ -89,6 +90,8 @@ def remarks(
                     f"- {pair}: {TITLES[metric]} {found['mean']:+.2f} dB, 95 % interval"
                     f" {found['low']:+.2f} to {found['high']:+.2f}, {found['mixtures']} mixtures"
                 )
+    if not any(dropped.values()):
+        lines.append(f"- 0 of {mixtures} mixtures without SDR, SIR and SAR")
     for system, reasons in dropped.items():
         for reason, count in reasons.items():
             lines.append(
@@ -100,6 +103,11 @@ def remarks(
                 f"- {system}: in {count} of {mixtures} mixtures the players of an instrument are"
                 " scored together: a label does not tell them apart"
             )
+    if cut_off:
+        lines.append(
+            f"- the ends of {len(cut_off)} pieces, {sum(cut_off):.1f} s in all, are shorter than a"
+            " segment and left out"
+        )
     if missing:
         lines.append(
             f"- {missing} listed mixtures left out: not all their recordings are for testing"

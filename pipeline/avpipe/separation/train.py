@@ -104,7 +104,9 @@ def train(config: Config) -> Result:
 
     from avpipe import open_dataset
     from avpipe.separation import journal, loop, memory, runs, trainer
+    from avpipe.separation.device import pick
 
+    device = pick(config.device, config.devices)
     run = _resumed(config) if config.resume else _new(config)
     saved = runs.saved(config.out)
     chosen = configure(Recipe, run.recipe, f"recipe {run.recipe_name}")
@@ -112,14 +114,15 @@ def train(config: Config) -> Result:
     with torch.random.fork_rng(devices=()):  # networks begin on the CPU
         torch.manual_seed(run.seed)
         separator = runs.make(run, fresh=saved is None and not run.weights)
-    if run.weights and saved is None:
+    if saved is not None:  # the trainer will; but nothing is written before it is known to fit
+        runs.load_weights(separator, saved, run.separator)
+    elif run.weights:
         runs.load_weights(separator, runs.best(Path(run.weights)), run.separator)
     if config.compile:
         separator.compile()
     if chosen.batch % config.devices:
         raise UsageError(f"batches of {chosen.batch} cannot be shared by {config.devices} devices")
     other = None if config.accompaniment is None else open_dataset(config.accompaniment)
-    device = trainer.device(config.device)
     own = trainer.own(device, config.devices)
     training = _training(separator, chosen, dataset, other, run, own)
     keeper = journal.Journal(config.out, config.seconds)
@@ -289,15 +292,9 @@ def _warn_of_unlearnt(dataset: "Dataset", train: "AudioBank", validation: "Audio
 def _check_tools(config: Config) -> None:
     try:
         import lightning  # noqa: F401
-        import torch
+        import torch  # noqa: F401
     except ModuleNotFoundError as error:
         raise ToolMissing(f"training needs {error.name}: pip install 'avpipe[train]'") from error
-    from avpipe.separation import trainer
-
-    if trainer.device(config.device) == "cuda" and config.devices > torch.cuda.device_count():
-        raise UsageError(
-            f"{config.devices} GPUs were asked for, this machine has {torch.cuda.device_count()}"
-        )
     if config.compile and shutil.which(os.environ.get("CXX", "g++")) is None:
         raise ToolMissing("torch.compile needs a C++ compiler: install g++, or do not compile")
 

@@ -1,4 +1,4 @@
-"""Lightning's trainer as it is used here: its devices, its log."""
+"""Lightning's trainer as it is used here, and its log."""
 
 import logging
 import os
@@ -12,9 +12,8 @@ import lightning
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from avpipe.separation.device import Device
 from avpipe.separation.journal import AtomicCheckpoints, Journal
-
-Device = Literal["cpu", "cuda"]
 
 
 def make(
@@ -49,13 +48,6 @@ def make(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
-
-
-def device(asked: Literal["auto", "cpu", "cuda"]) -> Device:
-    """What to train on: a GPU if there is one, unless something else is asked for."""
-    if asked != "auto":
-        return asked
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def own(device: Device, devices: int) -> torch.device:
