@@ -13,8 +13,9 @@ for as many steps as `SYSTEMS` says, and evaluates them on the pieces in the fol
 at 11,025 Hz, beside ideal binary masks, the mixture, and the published outputs that lie beside the
 pieces. Nothing is chosen by those pieces: the weights are the best on mixtures of held-out
 melodies, and so is decided whether stems go through a Wiener filter. The order oracle > trained >
-mixture is asserted, by mean SDR. A training that was stopped goes on; one that is done is taken as
-it is. Results and pictures go to `results/melodies/`.
+mixture is asserted of the networks themselves, by mean SDR. A training that was stopped goes on;
+one that is done is taken as it is; of one that was killed the CPU time is not known (null). Results
+and pictures go to `results/melodies/`.
 
 Six tracks of two pieces are few: the differences between the systems are within what one track
 decides.
@@ -34,11 +35,10 @@ from PIL import Image
 
 from avpipe import open_dataset
 from avpipe.separation import plots, separate
-from avpipe.separation.evaluate import BESIDE, Report, evaluate
+from avpipe.separation.evaluate import BESIDE, FILTERED, Report, evaluate
 from avpipe.separation.journal import read_rows
 from avpipe.separation.mixing import Mixing
 from avpipe.separation.sound import resample
-from avpipe.separation.systems import FILTERED
 from avpipe.separation.testsets import ensembles
 from avpipe.separation.train import Config, train
 from machine import RESULTS, machine, save
@@ -52,16 +52,17 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "unet-label-multiply": {
         "separator": "unet",
         "options": {"conditioning": "label-multiply"},
+        "changes": {"steps": 9_000},
     },
     "unet": {
         "separator": "unet",
-        "changes": {"steps": 400, "rate": 3e-4, "warmup_steps": 50},
+        "changes": {"steps": 800, "rate": 3e-4, "warmup_steps": 50},
         "weights": "unet-label-multiply",
     },
     "mhunet": {
         "separator": "mhunet",
         "options": {"channels": (4, 8, 16, 32, 48, 64)},
-        "changes": {"steps": 1_200, "rate": 2e-3, "warmup_steps": 50},
+        "changes": {"steps": 4_000, "rate": 2e-3, "warmup_steps": 50},
     },
 }
 """Name -> what its training has besides the recipe; `weights` names one before."""
@@ -121,7 +122,7 @@ def trained(data: Path, runs: Path) -> dict[str, Path]:
                 resume=bool(rows),
             )
         )
-        _add_cpu_seconds(runs / f"{name}.cpu.json", time.process_time() - spent)
+        _add_cpu_seconds(runs / f"{name}.cpu.json", time.process_time() - spent, bool(rows))
     return {name: runs / name for name in SYSTEMS}
 
 
@@ -131,9 +132,10 @@ def _recipe(run: Path) -> dict[str, Any]:
     return recipe
 
 
-def _add_cpu_seconds(path: Path, seconds: float) -> None:
+def _add_cpu_seconds(path: Path, seconds: float, resumed: bool) -> None:
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else 0.0
-    path.write_text(f"{before + seconds:.1f}\n", encoding="utf-8")
+    known = before is not None and (path.exists() or not resumed)
+    path.write_text(json.dumps(round(before + seconds, 1) if known else None), encoding="utf-8")
 
 
 def facts(run: Path) -> dict[str, Any]:
@@ -237,7 +239,7 @@ def main() -> None:
             },
         },
     )
-    for name in best.values():
+    for name in SYSTEMS:
         low, sdr, high = (by_piece[system]["mean"] for system in ("mixture", name, "oracle"))
         assert low < sdr < high, f"{name}: mean SDR {sdr} dB, mixture {low}, ideal masks {high}"
 
