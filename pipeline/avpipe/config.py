@@ -71,5 +71,5 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
         isinstance(value, expected) and not (expected is int and isinstance(value, bool))
     ):
         return value
-    wanted = getattr(expected, "__name__", expected)
+    wanted = "a list as in [8,16]" if origin is tuple else getattr(expected, "__name__", expected)
     raise UsageError(f"{where} = {value!r}: must be {wanted}, not {type(value).__name__}")

@@ -367,6 +367,7 @@ def test_the_datasets_categories_become_classes_the_separator_does_not_know(
         ({"changes": {"gain": [1.0]}}, r"gain = \[1.0\]: must be two factors above 0, in order"),
         ({"changes": {"curriculum": True}}, r"curriculum_steps = 0: a curriculum needs at least"),
         ({"options": {"depth": 3}}, r"separator unet: unknown parameter 'depth'"),
+        ({"options": {"channels": "8,8"}}, r"channels = '8,8': must be a list as in \[8,16\]"),
         (
             {"recipe": "sop-music", "options": {"pretrained": "none"}},
             r"holds no frames: build it with --fields audio,frames",
