@@ -35,10 +35,11 @@ from PIL import Image
 
 from avpipe import open_dataset
 from avpipe.separation import plots, separate
-from avpipe.separation.evaluate import BESIDE, FILTERED, Report, evaluate
+from avpipe.separation.evaluate import BESIDE, Report, evaluate
 from avpipe.separation.journal import read_rows
 from avpipe.separation.mixing import Mixing
 from avpipe.separation.sound import resample
+from avpipe.separation.systems import FILTERED
 from avpipe.separation.testsets import ensembles
 from avpipe.separation.train import Config, train
 from machine import RESULTS, machine, save
