@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -209,8 +210,10 @@ def test_a_training_killed_between_its_checkpoints_keeps_its_best(
         plain(path, content)
 
     monkeypatch.setattr(runs, "save_checkpoint", killed)
+    handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         train(config(notes, out))
+    assert signal.getsignal(signal.SIGTERM) == handler
     monkeypatch.setattr(runs, "save_checkpoint", plain)
     resumed = train(config(notes, out, changes={}, resume=True))
     assert resumed.validation_loss == six_steps.validation_loss

@@ -127,7 +127,8 @@ def train(config: Config) -> Result:
     training = _training(separator, chosen, dataset, other, run, own)
     keeper = journal.Journal(config.out, config.seconds)
     first = first_process()
-    with exclusive(config.out) if first else nullcontext(), trainer.quiet():
+    alone = exclusive(config.out) if first else nullcontext()
+    with alone, trainer.quiet(), trainer.signals_kept():
         if first:
             if saved is None and (config.out / runs.FACTS).exists():
                 _say(f"{config.out}: its training ended before it saved anything, it starts afresh")
