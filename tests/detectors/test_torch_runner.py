@@ -11,9 +11,9 @@ import torch
 from avpipe.detectors import Frame
 from avpipe.detectors._mediapipe import blocks, torch_lanes, torch_pictures
 from avpipe.detectors._mediapipe.torch_lanes import Network
-from avpipe.detectors._mediapipe.torch_memory import is_out_of_memory
 from avpipe.detectors._mediapipe.torch_pictures import Uploads
 from avpipe.detectors._mediapipe.torch_runner import TorchRunner
+from avpipe.detectors._torch_memory import is_out_of_memory
 from avpipe.detectors.mediapipe import Config, Mediapipe, _models, create
 from avpipe.errors import RecordingFailed
 from avpipe.media import decode_frames, decode_planes

@@ -109,7 +109,7 @@ def plausible(boxes: list[Floats], width: int, height: int) -> list[Floats]:
 
 def halving(work: Callable[[list[Item]], list[Result]], items: list[Item]) -> list[Result]:
     """`work(items)`, in halves as long as the memory of the device does not suffice."""
-    from avpipe.detectors._mediapipe.torch_memory import is_out_of_memory
+    from avpipe.detectors._torch_memory import is_out_of_memory
 
     try:
         return work(items)

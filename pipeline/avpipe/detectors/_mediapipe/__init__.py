@@ -10,7 +10,7 @@
     regions       the geometry between the models: detections and landmarks to regions
     decode        what comes out of the models: boxes, landmarks, heat maps
     runner, torch_runner   pictures on a device, and models run on regions of them
-    torch_pictures, torch_lanes, torch_memory   of the latter: frames, models at work, no room left
+    torch_pictures, torch_lanes   of the latter: frames, models at work
     light         dark and veiled pictures, their contrast stretched
     chain         the models one after the other, for given frames
     blocks        consecutive frames and what has been found in them

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avpipe.detectors import Frame
 from avpipe.detectors._mediapipe.crop import Box
-from avpipe.detectors._mediapipe.torch_memory import host_memory
+from avpipe.detectors._torch_memory import host_memory
 from avpipe.media.colour import I420, Matrix, rgb
 
 _cuda: Any = torch.cuda  # streams and events without annotations

@@ -23,8 +23,8 @@ from avpipe.detectors._mediapipe.crop import Box, Regions, steps
 from avpipe.detectors._mediapipe.models import MODELS, WEIGHTS
 from avpipe.detectors._mediapipe.torch_crop import sampler
 from avpipe.detectors._mediapipe.torch_lanes import GROUP, Lane, Network
-from avpipe.detectors._mediapipe.torch_memory import is_out_of_memory
 from avpipe.detectors._mediapipe.torch_pictures import Store, Uploads, stored
+from avpipe.detectors._torch_memory import is_out_of_memory
 from avpipe.errors import FailureClass, RecordingFailed
 from avpipe.media.colour import I420
 
