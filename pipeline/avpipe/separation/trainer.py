@@ -75,8 +75,10 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def signals_kept() -> Iterator[None]:
-    """Lightning's handler of SIGTERM, which lets nothing end the process, goes when a training
-    does: by itself it stays where a training is interrupted."""
+    """What SIGTERM does in this process is afterwards what it was before.
+
+    Lightning's handler, which ignores it outside a training, stays where one is interrupted.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
